@@ -1,0 +1,73 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Names to things: every open family of the package has one registry."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from geco_tf import errors
+
+
+class Registry:
+  """Maps the name a user types to the callable that makes the thing.
+
+  The name is the flag's value, the key in the metrics and the key in the
+  dictionaries that GECO returns.
+  """
+
+  def __init__(self, kind: str):
+    """Args: kind: the singular noun that error messages use ("model")."""
+    self._kind = kind
+    self._builders: dict[str, Callable[..., Any]] = {}
+
+  def register(self, name: str, builder: Callable[..., Any]):
+    """Adds builder under name and returns it.
+
+    Raises:
+      UserError: if another builder has the name already.
+    """
+    if self._builders.get(name, builder) is not builder:
+      raise errors.UserError(f"The {self._kind} {name!r} exists already.")
+    self._builders[name] = builder
+    return builder
+
+  def __getitem__(self, name: str) -> Callable[..., Any]:
+    if name not in self._builders:
+      raise errors.unknown_name(self._kind, name, self._builders)
+    return self._builders[name]
+
+  def __contains__(self, name: object) -> bool:
+    return name in self._builders
+
+  def names(self) -> tuple[str, ...]:
+    return tuple(sorted(self._builders))
+
+  def build(
+    self,
+    name: str,
+    *args: Any,
+    available: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
+  ) -> Any:
+    """Calls the builder with those available values that it has arguments for.
+
+    Args:
+      name: a registered name.
+      *args: handed on as they are.
+      available: values by argument name; what the builder does not name is
+        left out.
+      options: values that the builder must have arguments for.
+
+    Raises:
+      UserError: if the name is unknown or an option is not an argument.
+    """
+    builder = self[name]
+    parameters = inspect.signature(builder).parameters
+    taken = {k: v for k, v in available.items() if k in parameters}
+    for option in options or {}:
+      if option not in parameters:
+        raise errors.unknown_name(
+          f"option of the {self._kind} {name!r}", option, parameters
+        )
+    return builder(*args, **{**taken, **(options or {})})
