@@ -1,0 +1,381 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""GECO: generalised ELBO with constrained optimisation (Algorithm 1).
+
+Symbols:
+  C    a constraint's violation, C ≤ 0 satisfied (BUILD_NOTES 1 for units);
+  Ĉ    its weighted mean over the batch;
+  C_ma its moving average, decay α;
+  λ    its multiplier, never negative;
+  B, K batch size; entries of a vector constraint.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from geco_tf import constraints as constraints_lib
+from geco_tf import errors, multipliers
+
+
+class GECO(tf.Module):
+  """Constraints, their multipliers, and the Lagrangian that they make.
+
+    geco = GECO([constraints.ReconstructionError(kappa=0.1)])
+    with tf.GradientTape() as tape:
+      outputs = model(images)
+      values = geco.constraint_values(images, outputs.reconstruction)
+      loss = geco.lagrangian(outputs.kl, values)
+    ...                             # average over replicas, apply
+    metrics = geco.update(values)
+
+  The variables are made here, are not trainable, belong in the checkpoint, and
+  hold the same value on every replica. Make the object under the strategy's
+  scope.
+
+  Source: Rezende & Viola 2018, Algorithm 1.
+  """
+
+  def __init__(
+    self,
+    constraints: (
+      constraints_lib.Constraint | Iterable[constraints_lib.Constraint]
+    ),
+    update_rule: (
+      str | multipliers.UpdateRule | Mapping[str, multipliers.UpdateRule]
+    ) = "auto",
+    decay: float = 0.99,
+    name: str | None = None,
+  ):
+    """Builds the multipliers.
+
+    Args:
+      constraints: one, or several with different names.
+      update_rule: how every λ moves; a registered name that needs no options
+        ("auto"), a rule, or a rule for each constraint's name.
+      decay: α, the share of the moving average that a step keeps, in [0, 1).
+      name: of the module.
+
+    Raises:
+      UserError: if there is no constraint, two share a name, decay is out of
+        range, or a constraint has no rule.
+    """
+    super().__init__(name=name)
+    if isinstance(constraints, constraints_lib.Constraint):
+      constraints = [constraints]
+    constraints = list(constraints)
+    self._constraints = {c.name: c for c in constraints}
+    if not constraints:
+      raise errors.UserError("`constraints` must hold at least one; got none.")
+    if len(self._constraints) < len(constraints):
+      names = [c.name for c in constraints]
+      raise errors.UserError(f"`constraints` must differ in name; got {names}.")
+    if not 0.0 <= decay < 1.0:
+      raise errors.UserError(f"`decay` must be in [0, 1); got {decay}.")
+    self._decay = decay
+    self._needs = {n: _required(c) for n, c in self._constraints.items()}
+    self._duals = {
+      n: _Dual(c, _rule_for(n, update_rule), decay)
+      for n, c in self._constraints.items()
+    }
+
+  @property
+  def constraints(self) -> dict[str, constraints_lib.Constraint]:
+    return dict(self._constraints)
+
+  @property
+  def multipliers(self) -> dict[str, tf.Tensor]:
+    """Name → λ, [] or [K]; before the first update, where it will start."""
+    return {n: d.multiplier.read_value() for n, d in self._duals.items()}
+
+  @property
+  def moving_averages(self) -> dict[str, tf.Tensor]:
+    """Name → C_ma, [] or [K]; 0 before the first update."""
+    return {n: d.moving_average.read_value() for n, d in self._duals.items()}
+
+  @property
+  def num_skipped(self) -> dict[str, tf.Tensor]:
+    """Name → how many updates were skipped for a Ĉ that was not finite."""
+    return {n: d.num_skipped.read_value() for n, d in self._duals.items()}
+
+  def constraint_values(
+    self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
+  ) -> dict[str, constraints_lib.ConstraintValue]:
+    """Every constraint on this batch.
+
+    Args:
+      targets: [B, ...].
+      reconstruction: [B, ...], g(z).
+      **context: what the constraints name beyond that (`labels`, `decoder`,
+        `latents`, `kl`, ...).
+
+    Returns:
+      Name → `ConstraintValue`.
+
+    Raises:
+      UserError: if a constraint needs context that was not given.
+    """
+    for name, needs in self._needs.items():
+      for key in needs:
+        if context.get(key) is None:
+          raise errors.UserError(
+            f"The constraint {name!r} needs `{key}`; pass {key}=... to "
+            "constraint_values."
+          )
+    return {
+      name: constraint(targets, reconstruction, **context)
+      for name, constraint in self._constraints.items()
+    }
+
+  def lagrangian(
+    self,
+    objective_per_example: tf.Tensor,
+    values: Mapping[str, constraints_lib.ConstraintValue],
+  ) -> tf.Tensor:
+    """mean(objective) + Σ λ·(Ĉ + stop_gradient(C_ma − Ĉ)) + penalties.
+
+    C_ma looks ahead: it has this batch's Ĉ in it, of this replica. The gradient
+    is that of mean(objective) + λ·Ĉ; the average shows in the value alone. No
+    state changes.
+
+    Args:
+      objective_per_example: [B], what is minimised (the KL, in nats).
+      values: as `constraint_values` returned them.
+
+    Returns:
+      [], to be minimised.
+    """
+    loss = tf.reduce_mean(objective_per_example)
+    for name, dual in self._duals.items():
+      loss += tf.cast(dual.lagrangian(values[name]), loss.dtype)
+    return loss
+
+  def initialize(
+    self, values: Mapping[str, constraints_lib.ConstraintValue]
+  ) -> None:
+    """Starts every λ from these values, if it has not started yet.
+
+    Optional on one device, where the first batch is also the global batch: the
+    first `lagrangian` and `update` do the same. With several replicas call it
+    once before training, outside `strategy.run`, with values of the first
+    global batch; otherwise each replica's first step weighs by its own part.
+    """
+    for name, dual in self._duals.items():
+      dual.initialize(values[name])
+
+  def update(
+    self, values: Mapping[str, constraints_lib.ConstraintValue]
+  ) -> dict[str, tf.Tensor]:
+    """After the parameters' step: C_ma moves, then λ.
+
+    All sums are taken over the replicas first, with one all-reduce, so that the
+    state stays equal on all of them. A Ĉ that is not finite changes nothing and
+    is counted. Works in a replica context and outside one.
+
+    Args:
+      values: as `constraint_values` returned them in this step.
+
+    Returns:
+      Scalars: `geco/<constraint>/` + `multiplier`, `constraint` (Ĉ),
+      `moving_average`, `satisfied` (0 or 1); for vector constraints the mean
+      over entries, and the `multiplier_max` and `moving_average_max`.
+    """
+    sums = _all_reduce({n: _batch_sums(v) for n, v in values.items()})
+    metrics = {}
+    for name, dual in self._duals.items():
+      scalars = dual.update(sums[name], values[name].bound)
+      metrics.update({f"geco/{name}/{k}": v for k, v in scalars.items()})
+    return metrics
+
+
+class _BatchSums(NamedTuple):
+  """What the replicas add up, each [K]."""
+
+  violation: tf.Tensor  # Σ w C
+  weight: tf.Tensor  # Σ w
+  initial_multiplier: tf.Tensor  # this replica's natural λ, and
+  num_replicas: tf.Tensor  # 1, to divide it by.
+
+  @property
+  def mean(self) -> tf.Tensor:
+    """Ĉ; 0 where the weights are."""
+    return tf.math.divide_no_nan(self.violation, self.weight)
+
+
+class _Dual(tf.Module):
+  """The multiplier of one constraint, its moving average and its rule."""
+
+  def __init__(
+    self,
+    constraint: constraints_lib.Constraint,
+    rule: multipliers.UpdateRule,
+    decay: float,
+  ):
+    super().__init__(name=constraint.name)
+    self._constraint = constraint
+    self._rule = rule
+    self._decay = decay
+    shape = [] if constraint.size is None else [constraint.size]
+    self.multiplier = _state_variable(tf.ones(shape), "multiplier")
+    self.moving_average = _state_variable(tf.zeros(shape), "moving_average")
+    # Counted for each entry: a class may first appear in the tenth batch.
+    self.num_updates = _state_variable(tf.zeros(shape), "num_updates")
+    self.num_skipped = _state_variable(tf.zeros([], tf.int64), "num_skipped")
+    self.initialized = _state_variable(tf.zeros([], tf.bool), "initialized")
+    state = rule.initial_state(tf.ones(shape))
+    self.rule_state = tuple(
+      _state_variable(v, n) for n, v in state._asdict().items()
+    )
+    self._state_type = type(state)
+
+  def lagrangian(self, value: constraints_lib.ConstraintValue) -> tf.Tensor:
+    """λ·(Ĉ + stop_gradient(C_ma − Ĉ)) + penalty(Ĉ), summed over entries."""
+    sums = _batch_sums(value)
+    mean = sums.mean
+    moving_average = tf.stop_gradient(
+      tf.where(sums.weight > 0, self._average(mean), mean)
+    )
+    c = mean + tf.stop_gradient(moving_average - mean)
+    multiplier = tf.stop_gradient(self._current_multiplier(sums))
+    return tf.reduce_sum(multiplier * c) + self._rule.penalty(mean)
+
+  def initialize(self, value: constraints_lib.ConstraintValue) -> None:
+    self._start(_batch_sums(value), tf.constant(True))
+
+  def update(
+    self, sums: _BatchSums, bound: tf.Tensor
+  ) -> dict[str, tf.Tensor]:
+    mean, shape = sums.mean, self.multiplier.shape
+    bound = tf.broadcast_to(tf.cast(bound, tf.float32), shape)
+    is_finite = tf.reduce_all(
+      tf.math.is_finite(sums.violation) & tf.math.is_finite(sums.weight)
+    )
+    self._start(sums, is_finite)
+    active = is_finite & (sums.weight > 0)
+    moving_average = tf.where(active, self._average(mean), self.moving_average)
+    relative = self._constraint.relative_violation(moving_average, bound)
+    old_state = self._state_type(*(v.read_value() for v in self.rule_state))
+    old_multiplier = self.multiplier.read_value()
+    new_state, new_multiplier = self._rule.update(
+      old_state, moving_average, relative, old_multiplier
+    )
+    multiplier = tf.where(active, new_multiplier, old_multiplier)
+    for variable, new, old in zip(
+      self.rule_state, new_state, old_state, strict=True
+    ):
+      variable.assign(tf.where(active, new, old))
+    self.multiplier.assign(multiplier)
+    self.moving_average.assign(moving_average)
+    self.num_updates.assign_add(tf.cast(active, tf.float32))
+    self.num_skipped.assign_add(tf.cast(~is_finite, tf.int64))
+    satisfied = self._constraint.is_satisfied(moving_average, bound)
+    return _scalars(
+      multiplier=multiplier,
+      constraint=mean,
+      moving_average=moving_average,
+      satisfied=tf.cast(satisfied, tf.float32),
+    )
+
+  def _average(self, mean: tf.Tensor) -> tf.Tensor:
+    """C_ma with Ĉ in it: Ĉ itself the first time."""
+    decayed = self._decay * self.moving_average + (1.0 - self._decay) * mean
+    return tf.where(self.num_updates > 0, decayed, mean)
+
+  def _current_multiplier(self, sums: _BatchSums) -> tf.Tensor:
+    natural = sums.initial_multiplier / sums.num_replicas
+    start = self._rule.initial_multiplier(natural)
+    return tf.where(self.initialized, self.multiplier, start)
+
+  def _start(self, sums: _BatchSums, is_usable: tf.Tensor) -> None:
+    """Fixes where λ starts, once."""
+    multiplier = self._current_multiplier(sums)
+    is_first = is_usable & ~self.initialized.read_value()
+    start_state = self._rule.initial_state(multiplier)
+    for variable, start in zip(self.rule_state, start_state, strict=True):
+      variable.assign(tf.where(is_first, start, variable))
+    self.multiplier.assign(tf.where(is_first, multiplier, self.multiplier))
+    self.initialized.assign(is_first | self.initialized)
+
+
+def _required(constraint: constraints_lib.Constraint) -> tuple[str, ...]:
+  """The context that a constraint cannot do without."""
+  parameters = inspect.signature(constraint.__call__).parameters.values()
+  return tuple(
+    p.name
+    for p in parameters
+    if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+  )
+
+
+def _rule_for(
+  name: str,
+  update_rule: str | multipliers.UpdateRule | Mapping[str, Any],
+) -> multipliers.UpdateRule:
+  if isinstance(update_rule, Mapping):
+    if name not in update_rule:
+      raise errors.UserError(
+        f"`update_rule` must have a rule for each constraint; {name!r} has "
+        "none."
+      )
+    update_rule = update_rule[name]
+  if isinstance(update_rule, str):
+    return multipliers.registry.build(update_rule, available={})
+  return update_rule
+
+
+def _state_variable(value: tf.Tensor, name: str) -> tf.Variable:
+  """A variable that every replica assigns the same value to."""
+  return tf.Variable(
+    value,
+    trainable=False,
+    name=name,
+    synchronization=tf.VariableSynchronization.ON_READ,
+    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+  )
+
+
+def _batch_sums(value: constraints_lib.ConstraintValue) -> _BatchSums:
+  """Sums over this replica's part of the batch, float32."""
+  violation = tf.cast(value.violation, tf.float32)
+  if value.weight is None:
+    weight = tf.ones_like(violation)
+    total = tf.reduce_sum(violation, axis=0)
+  else:
+    weight = tf.cast(value.weight, tf.float32)
+    # An entry without weight stays out even where its C is not finite.
+    total = tf.reduce_sum(
+      tf.math.multiply_no_nan(violation, weight), axis=0
+    )
+  start = tf.cast(value.initial_multiplier, tf.float32)
+  return _BatchSums(
+    violation=total,
+    weight=tf.reduce_sum(weight, axis=0),
+    initial_multiplier=tf.broadcast_to(start, tf.shape(total)),
+    num_replicas=tf.ones_like(total),
+  )
+
+
+def _all_reduce(sums: dict[str, _BatchSums]) -> dict[str, _BatchSums]:
+  """The sums over all replicas, in one reduction."""
+  if tf.distribute.in_cross_replica_context():
+    return sums
+  leaves = tf.nest.flatten(sums)
+  flat = tf.concat([tf.reshape(leaf, [-1]) for leaf in leaves], axis=0)
+  replicas = tf.distribute.get_replica_context()
+  flat = replicas.all_reduce(tf.distribute.ReduceOp.SUM, flat)
+  parts = tf.split(flat, [leaf.shape.num_elements() for leaf in leaves])
+  parts = [
+    tf.reshape(p, leaf.shape) for p, leaf in zip(parts, leaves, strict=True)
+  ]
+  return tf.nest.pack_sequence_as(sums, parts)
+
+
+def _scalars(**entries: tf.Tensor) -> dict[str, tf.Tensor]:
+  """Scalars as they are; of vectors the mean, and the largest that matter."""
+  scalars = {k: tf.reduce_mean(v) for k, v in entries.items()}
+  for key in ("multiplier", "moving_average"):
+    if entries[key].shape.rank:
+      scalars[f"{key}_max"] = tf.reduce_max(entries[key])
+  return scalars

@@ -1,0 +1,70 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What an update rule is."""
+
+import abc
+import math
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from geco_tf import errors
+
+
+class LogState(NamedTuple):
+  """The state of a rule that moves ln λ and remembers nothing else."""
+
+  log_multiplier: tf.Tensor  # [K]; λ may overflow where this does not.
+
+
+class UpdateRule(abc.ABC):
+  """How λ moves: a pure function of what was seen.
+
+  Rules hold options only. Their state is a NamedTuple of float32 tensors, each
+  of the multiplier's shape ([] or [K]), so that an entry of a vector constraint
+  that was absent from the batch can be left as it was. `GECO` keeps it in
+  variables.
+  """
+
+  @abc.abstractmethod
+  def initial_state(self, multiplier: tf.Tensor) -> Any:
+    """The state before the first update, for a constraint that starts at λ."""
+
+  def initial_multiplier(self, natural: tf.Tensor) -> tf.Tensor:
+    """λ before the first update, given the constraint's natural scale [K]."""
+    return natural
+
+  @abc.abstractmethod
+  def update(
+    self,
+    state: Any,
+    moving_average: tf.Tensor,
+    relative_violation: tf.Tensor,
+    multiplier: tf.Tensor,
+  ) -> tuple[Any, tf.Tensor]:
+    """One step of λ.
+
+    Args:
+      state: as `initial_state` or the last call returned it.
+      moving_average: [K], C_ma with this batch in it; > 0 is violated.
+      relative_violation: [K], the same in units of the tolerance.
+      multiplier: [K], λ.
+
+    Returns:
+      The next state, and λ ≥ 0 [K].
+    """
+
+  def penalty(self, constraint: tf.Tensor) -> tf.Tensor:
+    """What the Lagrangian gains beside λC, for this batch's Ĉ [K]: []."""
+    return tf.zeros([], constraint.dtype)
+
+
+def check_rate(rate: float) -> float:
+  """Returns rate as a float.
+
+  Raises:
+    UserError: if it is not positive and finite.
+  """
+  if not (math.isfinite(rate) and rate > 0):
+    raise errors.UserError(f"`rate` must be positive and finite; got {rate}.")
+  return float(rate)

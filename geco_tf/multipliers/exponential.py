@@ -1,0 +1,40 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The update of Algorithm 1."""
+
+import tensorflow as tf
+
+from geco_tf.multipliers import base
+
+
+class Exponential(base.UpdateRule):
+  """ln λ ← ln λ + ν C_ma, from λ = 1: the paper to the letter.
+
+  No bound, no clipping: the step is in C's units, so ν has to be found anew for
+  every κ, image size and reduction, and one too large sends λ to infinity. Use
+  it to reproduce the paper, and "auto" to get work done.
+
+  Source: Rezende & Viola 2018, Algorithm 1; BUILD_NOTES 2.
+  """
+
+  def __init__(self, rate: float):
+    """Args: rate: ν, in nats of λ per step and unit of C."""
+    self.rate = base.check_rate(rate)
+
+  def initial_multiplier(self, natural: tf.Tensor) -> tf.Tensor:
+    """1: the algorithm does not look at the data's scale."""
+    return tf.ones_like(natural)
+
+  def initial_state(self, multiplier: tf.Tensor) -> base.LogState:
+    return base.LogState(tf.math.log(multiplier))
+
+  def update(
+    self,
+    state: base.LogState,
+    moving_average: tf.Tensor,
+    relative_violation: tf.Tensor,
+    multiplier: tf.Tensor,
+  ) -> tuple[base.LogState, tf.Tensor]:
+    del relative_violation, multiplier
+    log_multiplier = state.log_multiplier + self.rate * moving_average
+    return base.LogState(log_multiplier), tf.exp(log_multiplier)
