@@ -47,6 +47,7 @@ class GECO(tf.Module):
       str | multipliers.UpdateRule | Mapping[str, multipliers.UpdateRule]
     ) = "auto",
     decay: float = 0.99,
+    dtype: tf.DType = tf.float32,
     name: str | None = None,
   ):
     """Builds the multipliers.
@@ -56,6 +57,7 @@ class GECO(tf.Module):
       update_rule: how every λ moves; a registered name that needs no options
         ("auto"), a rule, or a rule for each constraint's name.
       decay: α, the share of the moving average that a step keeps, in [0, 1).
+      dtype: of the multipliers and averages; values are cast to it.
       name: of the module.
 
     Raises:
@@ -74,10 +76,10 @@ class GECO(tf.Module):
       raise errors.UserError(f"`constraints` must differ in name; got {names}.")
     if not 0.0 <= decay < 1.0:
       raise errors.UserError(f"`decay` must be in [0, 1); got {decay}.")
-    self._decay = decay
+    self._dtype = tf.as_dtype(dtype)
     self._needs = {n: _required(c) for n, c in self._constraints.items()}
     self._duals = {
-      n: _Dual(c, _rule_for(n, update_rule), decay)
+      n: _Dual(c, _rule_for(n, update_rule), decay, dtype)
       for n, c in self._constraints.items()
     }
 
@@ -182,7 +184,9 @@ class GECO(tf.Module):
       `moving_average`, `satisfied` (0 or 1); for vector constraints the mean
       over entries, and the `multiplier_max` and `moving_average_max`.
     """
-    sums = _all_reduce({n: _batch_sums(v) for n, v in values.items()})
+    sums = _all_reduce(
+      {n: _batch_sums(v, self._dtype) for n, v in values.items()}
+    )
     metrics = {}
     for name, dual in self._duals.items():
       scalars = dual.update(sums[name], values[name].bound)
@@ -212,19 +216,22 @@ class _Dual(tf.Module):
     constraint: constraints_lib.Constraint,
     rule: multipliers.UpdateRule,
     decay: float,
+    dtype: tf.DType,
   ):
     super().__init__(name=constraint.name)
     self._constraint = constraint
     self._rule = rule
     self._decay = decay
+    self._dtype = dtype
     shape = [] if constraint.size is None else [constraint.size]
-    self.multiplier = _state_variable(tf.ones(shape), "multiplier")
-    self.moving_average = _state_variable(tf.zeros(shape), "moving_average")
+    ones, zeros = tf.ones(shape, dtype), tf.zeros(shape, dtype)
+    self.multiplier = _state_variable(ones, "multiplier")
+    self.moving_average = _state_variable(zeros, "moving_average")
     # Counted for each entry: a class may first appear in the tenth batch.
-    self.num_updates = _state_variable(tf.zeros(shape), "num_updates")
+    self.num_updates = _state_variable(tf.zeros(shape, tf.int64), "num_updates")
     self.num_skipped = _state_variable(tf.zeros([], tf.int64), "num_skipped")
     self.initialized = _state_variable(tf.zeros([], tf.bool), "initialized")
-    state = rule.initial_state(tf.ones(shape))
+    state = rule.initial_state(ones)
     self.rule_state = tuple(
       _state_variable(v, n) for n, v in state._asdict().items()
     )
@@ -232,7 +239,7 @@ class _Dual(tf.Module):
 
   def lagrangian(self, value: constraints_lib.ConstraintValue) -> tf.Tensor:
     """λ·(Ĉ + stop_gradient(C_ma − Ĉ)) + penalty(Ĉ), summed over entries."""
-    sums = _batch_sums(value)
+    sums = _batch_sums(value, self._dtype)
     mean = sums.mean
     moving_average = tf.stop_gradient(
       tf.where(sums.weight > 0, self._average(mean), mean)
@@ -242,13 +249,13 @@ class _Dual(tf.Module):
     return tf.reduce_sum(multiplier * c) + self._rule.penalty(mean)
 
   def initialize(self, value: constraints_lib.ConstraintValue) -> None:
-    self._start(_batch_sums(value), tf.constant(True))
+    self._start(_batch_sums(value, self._dtype), tf.constant(True))
 
   def update(
     self, sums: _BatchSums, bound: tf.Tensor
   ) -> dict[str, tf.Tensor]:
     mean, shape = sums.mean, self.multiplier.shape
-    bound = tf.broadcast_to(tf.cast(bound, tf.float32), shape)
+    bound = tf.broadcast_to(tf.cast(bound, self._dtype), shape)
     is_finite = tf.reduce_all(
       tf.math.is_finite(sums.violation) & tf.math.is_finite(sums.weight)
     )
@@ -268,14 +275,14 @@ class _Dual(tf.Module):
       variable.assign(tf.where(active, new, old))
     self.multiplier.assign(multiplier)
     self.moving_average.assign(moving_average)
-    self.num_updates.assign_add(tf.cast(active, tf.float32))
+    self.num_updates.assign_add(tf.cast(active, tf.int64))
     self.num_skipped.assign_add(tf.cast(~is_finite, tf.int64))
     satisfied = self._constraint.is_satisfied(moving_average, bound)
     return _scalars(
       multiplier=multiplier,
       constraint=mean,
       moving_average=moving_average,
-      satisfied=tf.cast(satisfied, tf.float32),
+      satisfied=tf.cast(satisfied, self._dtype),
     )
 
   def _average(self, mean: tf.Tensor) -> tf.Tensor:
@@ -336,19 +343,21 @@ def _state_variable(value: tf.Tensor, name: str) -> tf.Variable:
   )
 
 
-def _batch_sums(value: constraints_lib.ConstraintValue) -> _BatchSums:
-  """Sums over this replica's part of the batch, float32."""
-  violation = tf.cast(value.violation, tf.float32)
+def _batch_sums(
+  value: constraints_lib.ConstraintValue, dtype: tf.DType
+) -> _BatchSums:
+  """Sums over this replica's part of the batch."""
+  violation = tf.cast(value.violation, dtype)
   if value.weight is None:
     weight = tf.ones_like(violation)
     total = tf.reduce_sum(violation, axis=0)
   else:
-    weight = tf.cast(value.weight, tf.float32)
+    weight = tf.cast(value.weight, dtype)
     # An entry without weight stays out even where its C is not finite.
     total = tf.reduce_sum(
       tf.math.multiply_no_nan(violation, weight), axis=0
     )
-  start = tf.cast(value.initial_multiplier, tf.float32)
+  start = tf.cast(value.initial_multiplier, dtype)
   return _BatchSums(
     violation=total,
     weight=tf.reduce_sum(weight, axis=0),
