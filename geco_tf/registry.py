@@ -60,14 +60,36 @@ class Registry:
       options: values that the builder must have arguments for.
 
     Raises:
-      UserError: if the name is unknown or an option is not an argument.
+      UserError: if the name is unknown, an option is not an argument, or an
+        argument is left without a value.
     """
     builder = self[name]
-    parameters = inspect.signature(builder).parameters
+    parameters = _parameters(builder)
     taken = {k: v for k, v in available.items() if k in parameters}
     for option in options or {}:
       if option not in parameters:
         raise errors.unknown_name(
           f"option of the {self._kind} {name!r}", option, parameters
         )
-    return builder(*args, **{**taken, **(options or {})})
+    given = {**taken, **(options or {})}
+    missing = [
+      p.name
+      for p in list(parameters.values())[len(args) :]
+      if p.default is p.empty
+      and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+      and p.name not in given
+    ]
+    if missing:
+      raise errors.UserError(
+        f"The {self._kind} {name!r} needs `{missing[0]}`; got none."
+      )
+    return builder(*args, **given)
+
+
+def _parameters(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+  """The arguments of a function, or of a class's constructor."""
+  if not inspect.isclass(builder):
+    return dict(inspect.signature(builder).parameters)
+  # The metaclass of a Sonnet module hides them behind *args.
+  (_, *arguments) = inspect.signature(builder.__init__).parameters.items()
+  return dict(arguments)

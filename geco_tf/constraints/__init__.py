@@ -3,6 +3,7 @@
 """What must hold. A new constraint is one file and one line here."""
 
 from geco_tf.constraints.base import (
+  SLACK,
   Constraint,
   ConstraintValue,
   PositiveErrorConstraint,
@@ -16,6 +17,7 @@ register = registry.register
 register("re", ReconstructionError)
 
 __all__ = [
+  "SLACK",
   "Constraint",
   "ConstraintValue",
   "PositiveErrorConstraint",

@@ -72,8 +72,9 @@ class ReconstructionError(base.PositiveErrorConstraint):
       violation=error - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=tf.math.divide_no_nan(
-        tf.ones([], targets.dtype), 2.0 * variance * scale
+      # Targets that are all one grey have no scale: then it is 1.
+      initial_multiplier=tf.where(
+        variance > 0, 1.0 / (2.0 * variance * scale), 1.0 / scale
       ),
     )
 

@@ -20,7 +20,7 @@ class LogState(NamedTuple):
 class UpdateRule(abc.ABC):
   """How λ moves: a pure function of what was seen.
 
-  Rules hold options only. Their state is a NamedTuple of float32 tensors, each
+  Rules hold options only. Their state is a NamedTuple of tensors, each
   of the multiplier's shape ([] or [K]), so that an entry of a vector constraint
   that was absent from the batch can be left as it was. `GECO` keeps it in
   variables.

@@ -1,0 +1,20 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Configs, names → objects, checkpoints and a run's folder."""
+
+from geco_tf.runs import build, checkpoints, presets, specs, workdir
+from geco_tf.runs.config import Config, validate
+from geco_tf.runs.load import load
+from geco_tf.runs.workdir import Workdir
+
+__all__ = [
+  "Config",
+  "Workdir",
+  "build",
+  "checkpoints",
+  "load",
+  "presets",
+  "specs",
+  "validate",
+  "workdir",
+]

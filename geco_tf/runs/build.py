@@ -1,0 +1,85 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Names to objects: the one place where a config becomes things that work."""
+
+import dataclasses
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+from geco_tf import constraints, data, errors, models, multipliers, objectives
+from geco_tf.runs import specs
+from geco_tf.runs.config import Config
+
+
+def build_data(config: Config) -> Any:
+  """The `geco_tf.data.Source` that the config names, loaded."""
+  return data.load(
+    config.dataset,
+    image_size=config.image_size,
+    resize=config.resize,
+    data_dir=config.data_dir,
+  )
+
+
+def build_model(config: Config, image_shape: tuple[int, ...]) -> snt.Module:
+  """The model, with variables that are a function of the seed alone.
+
+  Args:
+    config: of the run.
+    image_shape: (H, W, C).
+  """
+  tf.random.set_seed(config.seed)
+  return models.registry.build(
+    config.model,
+    tuple(image_shape),
+    available=_values(config),
+    options=specs.parse_options(config.model_option),
+  )
+
+
+def create_variables(model: snt.Module, image_shape: tuple[int, ...]) -> None:
+  """Calls the model once, so that its variables exist."""
+  model(tf.zeros((1, *image_shape)), seed=tf.zeros([2], tf.int32))
+
+
+def build_constraints(config: Config) -> list[constraints.Constraint]:
+  """The constraints, from specs like re:0.1."""
+  built = []
+  for text in config.constraint_specs:
+    name, tolerance = specs.parse_number(text)
+    if tolerance is None:
+      raise errors.UserError(
+        f"`constraint` must be NAME:TOLERANCE; got {text!r}."
+      )
+    built.append(
+      constraints.registry.build(name, tolerance, available=_values(config))
+    )
+  return built
+
+
+def build_update_rule(config: Config) -> multipliers.UpdateRule:
+  """The rule, from a spec like auto or log_ratio:1e-3."""
+  name, rate = specs.parse_number(config.update_rule)
+  options = {} if rate is None else {"rate": rate}
+  return multipliers.registry.build(name, available={}, options=options)
+
+
+def build_objective(config: Config) -> objectives.Objective:
+  """The objective; GECO gets its constraints and its rule."""
+  available = _values(config)
+  if config.objective == "geco":
+    available["constraints"] = build_constraints(config)
+    available["update_rule"] = build_update_rule(config)
+  return objectives.registry.build(config.objective, available=available)
+
+
+def _values(config: Config) -> dict[str, Any]:
+  """The settings that builders may have arguments for."""
+  values = {
+    f.name: getattr(config, f.name) for f in dataclasses.fields(config)
+  }
+  for name in ("kappa", "constraint", "model_option"):
+    del values[name]
+  return values

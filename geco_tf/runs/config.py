@@ -1,0 +1,178 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that decides a run, in one validated record."""
+
+import dataclasses
+import math
+from typing import Any
+
+from geco_tf import data, errors, models, multipliers, objectives
+from geco_tf.runs import specs
+
+
+def _field(default: Any, help_text: str) -> Any:
+  return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """A run. Each field is a flag of the same name; None is "not set"."""
+
+  # Data.
+  dataset: str = _field("digits", "registered source, or image_folder:PATH.")
+  data_dir: str | None = _field(None, "where TFDS keeps its data sets.")
+  image_size: int | None = _field(None, "side of the images after resizing.")
+  resize: str = _field("area", "how to reach image_size: area or pad.")
+  # Model.
+  model: str = _field("vae", "registered model.")
+  posterior: str = _field("nvp", "q(z|x): mean_field or nvp.")
+  latent_size: int = _field(64, "dimensions of z.")
+  channels: int = _field(32, "width of the networks' first layer.")
+  num_couplings: int = _field(4, "affine couplings of the nvp posterior.")
+  coupling_width: int = _field(128, "hidden width of a coupling.")
+  model_option: tuple[str, ...] = _field(
+    (), "NAME=VALUE, an argument of a registered model; repeatable."
+  )
+  # Objective.
+  objective: str = _field("geco", "registered objective.")
+  kappa: float | None = _field(None, "K stands for --constraint=re:K.")
+  constraint: tuple[str, ...] = _field((), "NAME:TOLERANCE; repeatable.")
+  reduction: str = _field("sum", "units of RE and its multiplier: sum or mean.")
+  update_rule: str = _field("auto", "NAME or NAME:RATE, how multipliers move.")
+  decay: float = _field(0.99, "of the constraints' moving average.")
+  sigma: float = _field(0.1, "of the decoder, for --objective=elbo.")
+  beta: float = _field(1.0, "weight of the KL, for --objective=beta_elbo.")
+  anneal_share: float = _field(
+    0.1, "share of the steps that annealed_sigma_elbo anneals over."
+  )
+  # Optimisation.
+  num_steps: int = _field(3_000, "updates of the parameters.")
+  batch_size: int = _field(64, "examples a step, over all replicas.")
+  learning_rate: float = _field(1e-3, "of Adam, at its highest.")
+  schedule: str = _field("constant", "constant, cosine or linear decay.")
+  warmup_steps: int = _field(0, "steps of linear rise to learning_rate.")
+  final_learning_rate: float = _field(0.1, "share left at the end of a decay.")
+  gradient_clip: float | None = _field(
+    100.0, "largest global norm of the gradient."
+  )
+  weight_average: float | None = _field(
+    None, "decay of the average of the weights that is evaluated and kept."
+  )
+  seed: int = _field(0, "of the weights, the noise and the order of the data.")
+  # Machine.
+  strategy: str = _field("one", "one or mirrored.")
+  virtual_devices: int = _field(1, "logical CPUs to split this machine into.")
+  xla: bool = _field(False, "compile forward and backward pass.")
+  steps_per_call: int = _field(50, "steps between looks at the host.")
+  # What is written.
+  log_every: int = _field(100, "steps a row of metrics averages over.")
+  evaluate_every: int = _field(1_000, "steps between test measurements.")
+  checkpoint_every: int = _field(1_000, "steps between checkpoints.")
+  keep_checkpoints: int = _field(2, "how many checkpoints to keep.")
+
+  def replace(self, **changes: Any) -> "Config":
+    """A copy with other values.
+
+    Raises:
+      UserError: if a name is not a field.
+    """
+    names = [f.name for f in dataclasses.fields(self)]
+    for name in changes:
+      if name not in names:
+        raise errors.unknown_name("setting", name, names)
+    return dataclasses.replace(self, **changes)
+
+  def to_json(self) -> dict[str, Any]:
+    """The fields as JSON has them."""
+    return dataclasses.asdict(self)
+
+  @classmethod
+  def from_json(cls, values: dict[str, Any]) -> "Config":
+    """The inverse of `to_json`.
+
+    Raises:
+      UserError: if a name is not a field: another version wrote it.
+    """
+    values = {k: tuple(v) if isinstance(v, list) else v
+              for k, v in values.items()}
+    return cls().replace(**values)
+
+  @property
+  def constraint_specs(self) -> tuple[str, ...]:
+    """The constraints as NAME:TOLERANCE, κ among them."""
+    if self.kappa is None:
+      return self.constraint
+    return (f"re:{self.kappa}",)
+
+
+_POSITIVE = (
+  "latent_size", "channels", "num_couplings", "coupling_width", "num_steps",
+  "batch_size", "learning_rate", "steps_per_call", "log_every",
+  "evaluate_every", "checkpoint_every", "keep_checkpoints", "virtual_devices",
+  "sigma", "beta", "anneal_share",
+)  # fmt: skip
+_CHOICES = {
+  "schedule": ("constant", "cosine", "linear"),
+  "strategy": ("one", "mirrored"),
+  "resize": ("area", "pad"),
+  "reduction": ("sum", "mean"),
+}
+
+
+def validate(config: Config) -> Config:
+  """Returns config if a run can be made of it.
+
+  What only the data can tell (its size, the images' shape) is checked when it
+  is loaded, also before any training.
+
+  Raises:
+    UserError: names the setting, what it needs and what it got.
+  """
+  for name in _POSITIVE:
+    value = getattr(config, name)
+    if not (math.isfinite(value) and value > 0):
+      raise errors.UserError(
+        f"`{name}` must be positive and finite; got {value}."
+      )
+  for name, choices in _CHOICES.items():
+    if getattr(config, name) not in choices:
+      raise errors.unknown_name(name, getattr(config, name), choices)
+  data.registry[specs.parse(config.dataset).name]
+  models.registry[config.model]
+  objectives.registry[config.objective]
+  multipliers.registry[specs.parse(config.update_rule).name]
+  _check_ranges(config)
+  _check_constraints(config)
+  return config
+
+
+def _check_ranges(config: Config) -> None:
+  for name in ("decay", "weight_average"):
+    value = getattr(config, name)
+    if value is not None and not 0.0 <= value < 1.0:
+      raise errors.UserError(f"`{name}` must be in [0, 1); got {value}.")
+  if not 0.0 <= config.final_learning_rate <= 1.0:
+    raise errors.UserError(
+      f"`final_learning_rate` must be in [0, 1]; got "
+      f"{config.final_learning_rate}."
+    )
+  if config.warmup_steps < 0:
+    raise errors.UserError(
+      f"`warmup_steps` must not be negative; got {config.warmup_steps}."
+    )
+  if config.gradient_clip is not None and not config.gradient_clip > 0:
+    raise errors.UserError(
+      f"`gradient_clip` must be positive; got {config.gradient_clip}."
+    )
+
+
+def _check_constraints(config: Config) -> None:
+  if config.kappa is not None and config.constraint:
+    raise errors.UserError(
+      f"`kappa` and `constraint` exclude each other; got "
+      f"kappa={config.kappa} and constraint={list(config.constraint)}."
+    )
+  if config.objective == "geco" and not config.constraint_specs:
+    raise errors.UserError(
+      "`objective` geco needs a constraint; set `kappa` or `constraint`."
+    )

@@ -1,0 +1,194 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A run's folder: what stands where, on any `tf.io.gfile` path."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from geco_tf import errors, version
+from geco_tf.runs.config import Config
+
+# Settings that change neither a weight nor a number in the metrics.
+_FREE = frozenset({"data_dir", "keep_checkpoints"})
+_PACKAGES = ("tensorflow", "tensorflow-probability", "dm-sonnet", "keras")
+
+
+class Workdir:
+  """The files of one run.
+
+    config.json     the resolved settings and the versions of the software
+    checkpoints/    weights, optimizer, multipliers, position
+    metrics.jsonl   one row per `log_every` steps
+    tensorboard/    the same, and pictures
+    figures/        *.png and *.svg
+    summary.json    the measurements at the end
+  """
+
+  def __init__(self, path: str):
+    """Args: path: of the folder; need not exist yet."""
+    self.path = os.fspath(path)
+
+  def file(self, *names: str) -> str:
+    return os.path.join(self.path, *names)
+
+  def create(self) -> None:
+    """Makes the folder.
+
+    Raises:
+      UserError: if nothing can be written there.
+    """
+    probe = self.file(".writable")
+    try:
+      tf.io.gfile.makedirs(self.path)
+      write_text(probe, "")
+      tf.io.gfile.remove(probe)
+    except (tf.errors.OpError, OSError) as error:
+      reason = getattr(error, "message", None) or str(error)
+      raise errors.UserError(
+        f"`workdir` must be a folder that can be written; {self.path!r} "
+        f"cannot: {reason}"
+      ) from error
+
+  def claim(self, config: Config, image_shape: Sequence[int]) -> None:
+    """Writes config.json, or checks that this run's stands there already.
+
+    Args:
+      config: of the run.
+      image_shape: (H, W, C) of the data that it found.
+
+    Raises:
+      UserError: if the folder holds a run with another config; says what
+        differs.
+    """
+    if not tf.io.gfile.exists(self.file("config.json")):
+      stray = self.file("checkpoints")
+      if tf.io.gfile.exists(stray):
+        raise errors.UserError(
+          f"`workdir` {self.path!r} holds checkpoints but no config.json; "
+          "choose another, or remove it."
+        )
+      content = {
+        "config": config.to_json(),
+        "image_shape": list(image_shape),
+        "versions": _versions(),
+      }
+      write_json(self.file("config.json"), content)
+      return
+    differences = _differences(self.read_config(), config)
+    if self.read_image_shape() != tuple(image_shape):
+      differences.append(
+        f"images are {self.read_image_shape()} there and {tuple(image_shape)} "
+        "here"
+      )
+    if differences:
+      raise errors.UserError(
+        f"`workdir` {self.path!r} holds a run with another config: "
+        f"{'; '.join(differences)}. Choose another workdir, or remove it."
+      )
+
+  def read_config(self) -> Config:
+    """The config of the run in this folder.
+
+    Raises:
+      UserError: if there is none, or it cannot be read.
+    """
+    return Config.from_json(self._read_run("config"))
+
+  def read_image_shape(self) -> tuple[int, ...]:
+    """(H, W, C) of the images the run was made for.
+
+    Raises:
+      UserError: as `read_config`.
+    """
+    return tuple(self._read_run("image_shape"))
+
+  def _read_run(self, key: str) -> Any:
+    path = self.file("config.json")
+    content = read_json(path)
+    if content is None:
+      raise errors.UserError(
+        f"`workdir` must hold a run; {self.path!r} has no config.json."
+      )
+    if not isinstance(content, dict) or key not in content:
+      raise errors.UserError(f"{path!r} is no run's config: it has no {key!r}.")
+    return content[key]
+
+  def read_metrics(self) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl, oldest first; a torn last line is left out."""
+    path = self.file("metrics.jsonl")
+    if not tf.io.gfile.exists(path):
+      return []
+    with tf.io.gfile.GFile(path) as f:
+      rows = []
+      for line in f.read().splitlines():
+        try:
+          rows.append(json.loads(line))
+        except json.JSONDecodeError:
+          break
+    return rows
+
+  def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replaces metrics.jsonl: object stores cannot append."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    write_text(self.file("metrics.jsonl"), lines)
+
+  def read_summary(self) -> dict[str, Any] | None:
+    """What was measured at the end; None where the run has not ended."""
+    return read_json(self.file("summary.json"))
+
+  def write_summary(self, summary: Mapping[str, Any]) -> None:
+    write_json(self.file("summary.json"), summary)
+
+
+def write_text(path: str, text: str) -> None:
+  """Writes a file whole or not at all."""
+  temporary = f"{path}.tmp"
+  with tf.io.gfile.GFile(temporary, "w") as f:
+    f.write(text)
+  tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def write_json(path: str, content: Any) -> None:
+  """Writes JSON that a person can read."""
+  write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: str) -> Any:
+  """The content of a JSON file; None where there is no file.
+
+  Raises:
+    UserError: if the file is not JSON.
+  """
+  if not tf.io.gfile.exists(path):
+    return None
+  with tf.io.gfile.GFile(path) as f:
+    try:
+      return json.load(f)
+    except json.JSONDecodeError as error:
+      raise errors.UserError(f"{path!r} is not JSON: {error}.") from error
+
+
+def _differences(there: Config, here: Config) -> list[str]:
+  old, new = there.to_json(), here.to_json()
+  return [
+    f"{name} is {old[name]} there and {new[name]} here"
+    for name in old
+    if old[name] != new[name] and name not in _FREE
+  ]
+
+
+def _versions() -> dict[str, str]:
+  versions = {"geco_tf": version.__version__, "python": platform.python_version()}
+  for package in _PACKAGES:
+    try:
+      versions[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+      # TensorFlow's wheel has another name on TPUs.
+      versions[package] = "not found by this name"
+  return versions

@@ -1,0 +1,8 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The step, the loop, strategies and logging."""
+
+from geco_tf.training.progress import print_summary
+from geco_tf.training.train import Trained, train
+
+__all__ = ["Trained", "print_summary", "train"]

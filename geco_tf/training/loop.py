@@ -1,0 +1,89 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The host's side of training: calls, rows, measurements, checkpoints."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from geco_tf.runs.checkpoints import Checkpoints
+from geco_tf.training import metrics_log
+from geco_tf.training.progress import Progress
+from geco_tf.training.step import TrainStep
+
+
+class Intervals(NamedTuple):
+  """After how many steps what happens."""
+
+  total: int
+  call: int
+  log: int
+  evaluate: int
+  checkpoint: int
+
+  def next_stop(self, step: int) -> int:
+    """Where the call that starts at `step` ends."""
+    stops = [
+      step + self.call - step % self.call,
+      *(every * (step // every + 1) for every in self[2:]),
+      self.total,
+    ]
+    return min(stops)
+
+
+def run(
+  train_step: TrainStep,
+  batches: Iterator[Any],
+  first_step: int,
+  intervals: Intervals,
+  *,
+  num_dims: int,
+  window: metrics_log.Window,
+  log: metrics_log.MetricsLog,
+  evaluate: Callable[[int], Mapping[str, float]],
+  checkpoints: Checkpoints | None,
+  progress: Progress,
+) -> None:
+  """Trains from first_step to the end.
+
+  Args:
+    train_step: takes the steps.
+    batches: the strategy's, beginning at first_step.
+    first_step: updates taken before.
+    intervals: after how many steps what happens.
+    num_dims: D, of one example.
+    window: metrics since the last row.
+    log: takes the rows.
+    evaluate: step → what a row gains at a measurement.
+    checkpoints: None for a run without a folder.
+    progress: shows the rows.
+  """
+  step, since, clock = first_step, first_step, time.monotonic()
+  while step < intervals.total:
+    stop = intervals.next_stop(step)
+    steps = train_step.run(
+      batches,
+      tf.constant(step, tf.int64),
+      tf.constant(stop - step, tf.int32),
+    )
+    step = stop
+    window.add(train_step.metric_names, np.asarray(steps))
+    progress.advance(step)
+    if step % intervals.log == 0 or step == intervals.total:
+      row = metrics_log.row(step, window.pop_means(), num_dims)
+      seconds = max(time.monotonic() - clock, 1e-9)
+      row["steps_per_second"] = (step - since) / seconds
+      if step % intervals.evaluate == 0 or step == intervals.total:
+        row.update(evaluate(step))
+      log.add(row)
+      progress.show(row)
+      since, clock = step, time.monotonic()
+    if checkpoints is not None and (
+      step % intervals.checkpoint == 0 or step == intervals.total
+    ):
+      # First the rows: a checkpoint says that all before it is written.
+      log.flush()
+      checkpoints.save(step)

@@ -1,0 +1,81 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Adam and its schedule."""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from geco_tf import errors
+
+# The share of the fall that is left, as a function of the share of time gone.
+_DECAYS = {
+  "constant": tf.ones_like,
+  "linear": lambda gone: 1.0 - gone,
+  "cosine": lambda gone: 0.5 * (1.0 + tf.cos(math.pi * gone)),
+}
+
+
+class WarmupThenDecay(keras.optimizers.schedules.LearningRateSchedule):
+  """A linear rise, then a constant rate or a fall to a share of it."""
+
+  def __init__(
+    self,
+    learning_rate: float,
+    num_steps: int,
+    *,
+    decay: str = "constant",
+    warmup_steps: int = 0,
+    final_learning_rate: float = 0.1,
+  ):
+    """Builds the schedule.
+
+    Args:
+      learning_rate: at its highest.
+      num_steps: of the run; the fall ends there.
+      decay: "constant", "linear" or "cosine".
+      warmup_steps: of the rise from 0.
+      final_learning_rate: what the fall ends at, as a share of learning_rate.
+
+    Raises:
+      UserError: if the decay is unknown or the rise longer than the run.
+    """
+    super().__init__()
+    if decay not in _DECAYS:
+      raise errors.unknown_name("schedule", decay, _DECAYS)
+    if not 0 <= warmup_steps < num_steps:
+      raise errors.UserError(
+        f"`warmup_steps` must be at least 0 and fewer than num_steps="
+        f"{num_steps}; got {warmup_steps}."
+      )
+    self._learning_rate = learning_rate
+    self._num_steps = num_steps
+    self._decay = decay
+    self._warmup_steps = warmup_steps
+    self._final = final_learning_rate
+
+  def __call__(self, step: Any) -> tf.Tensor:
+    step = tf.cast(step, tf.float32)
+    rise = (step + 1.0) / max(1, self._warmup_steps)
+    span = self._num_steps - self._warmup_steps
+    gone = tf.clip_by_value((step - self._warmup_steps) / span, 0.0, 1.0)
+    fall = self._final + (1.0 - self._final) * _DECAYS[self._decay](gone)
+    return self._learning_rate * tf.minimum(rise, fall)
+
+  def get_config(self) -> dict[str, Any]:
+    return {
+      "learning_rate": self._learning_rate,
+      "num_steps": self._num_steps,
+      "decay": self._decay,
+      "warmup_steps": self._warmup_steps,
+      "final_learning_rate": self._final,
+    }
+
+
+def adam(
+  schedule: keras.optimizers.schedules.LearningRateSchedule,
+) -> keras.optimizers.Optimizer:
+  """Keras 3's Adam; the gradients it is given must be averaged already."""
+  return keras.optimizers.Adam(schedule)

@@ -1,0 +1,111 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What a person at a terminal sees of a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import console as rich_console
+from rich import progress as rich_progress
+from rich import table as rich_table
+
+
+class Progress:
+  """A bar on a terminal; a line at every tenth of the run elsewhere."""
+
+  def __init__(
+    self,
+    num_steps: int,
+    first_step: int,
+    *,
+    kappa: float | None,
+    is_shown: bool = True,
+  ):
+    """Builds the display; use it as a context.
+
+    Args:
+      num_steps: of the whole run.
+      first_step: where it goes on from.
+      kappa: shown beside the RMSE.
+      is_shown: whether to print anything.
+    """
+    self._console = rich_console.Console(quiet=not is_shown)
+    self._num_steps = num_steps
+    self._kappa = kappa
+    self._printed = 10 * first_step // num_steps
+    self._bar = rich_progress.Progress(
+      rich_progress.TextColumn("{task.completed}/{task.total}"),
+      rich_progress.BarColumn(bar_width=20),
+      rich_progress.TextColumn("{task.fields[status]}"),
+      rich_progress.TimeRemainingColumn(),
+      console=self._console,
+      disable=not self._console.is_terminal,
+    )
+    self._task = self._bar.add_task(
+      "train", total=num_steps, completed=first_step, status="tracing the step"
+    )
+
+  def __enter__(self) -> "Progress":
+    self._bar.__enter__()
+    return self
+
+  def __exit__(self, *details: Any) -> None:
+    self._bar.__exit__(*details)
+
+  def advance(self, step: int) -> None:
+    """After a call of the step."""
+    self._bar.update(self._task, completed=step)
+
+  def show(self, row: Mapping[str, Any]) -> None:
+    """After a row of metrics."""
+    status = describe(row, self._kappa)
+    self._bar.update(self._task, completed=row["step"], status=status)
+    tenths = 10 * row["step"] // self._num_steps
+    if not self._console.is_terminal and tenths > self._printed:
+      self._printed = tenths
+      self._console.print(
+        f"step {row['step']}/{self._num_steps}  {status}  "
+        f"{row['steps_per_second']:.1f} steps/s",
+        soft_wrap=True,
+        highlight=False,
+      )
+
+
+def describe(row: Mapping[str, Any], kappa: float | None) -> str:
+  """A row of metrics in one line."""
+  goal = "" if kappa is None else f" (κ {kappa:g})"
+  parts = [f"loss {row['loss']:.4g}", f"RMSE {row['rmse']:.4f}{goal}"]
+  parts += [
+    f"λ {value:.3g}" if name == "geco/re/multiplier" else f"λ[{_middle(name)}] "
+    f"{value:.3g}"
+    for name, value in row.items()
+    if name.startswith("geco/") and name.endswith("/multiplier")
+  ]
+  return "  ".join([*parts, f"KL {row['kl']:.2f}"])
+
+
+def summary_table(summary: Mapping[str, Any]) -> rich_table.Table:
+  """The measurements at the end as a table."""
+  table = rich_table.Table("measured", "value", title="Summary")
+  for name, value in summary.items():
+    if isinstance(value, Mapping):
+      for key, inner in value.items():
+        table.add_row(f"{name}/{key}", _text(inner))
+    else:
+      table.add_row(name, _text(value))
+  return table
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+  """Prints the table of a finished run."""
+  rich_console.Console().print(summary_table(summary))
+
+
+def _middle(name: str) -> str:
+  return name.split("/")[1]
+
+
+def _text(value: Any) -> str:
+  if isinstance(value, bool):
+    return "yes" if value else "no"
+  return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,153 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind when it ends: measurements and pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+from geco_tf import constraints, evaluation, figures, objectives
+from geco_tf import data as data_lib
+from geco_tf.data import pipeline
+from geco_tf.runs.config import Config
+from geco_tf.runs.workdir import Workdir
+
+_NUM_EXAMPLES = 10_000
+_NUM_PICTURES = 10
+_BATCH_SIZE = 250
+
+
+def write(
+  config: Config,
+  model: snt.Module,
+  objective: objectives.Objective,
+  source: data_lib.Source,
+  rows: Sequence[Mapping[str, Any]],
+  folder: Workdir | None,
+  measurer: evaluation.ReconstructionMeasure,
+) -> dict[str, Any]:
+  """Measures, draws the figures, and writes summary.json.
+
+  Args:
+    config: of the run.
+    model: with the weights to measure.
+    objective: for the multipliers.
+    source: of the data.
+    rows: of metrics.jsonl.
+    folder: where to write; None writes nothing.
+    measurer: of this model.
+
+  Returns:
+    The summary.
+  """
+  summary = summarize(config, objective, source, rows, measurer)
+  if folder is not None:
+    tf.io.gfile.makedirs(folder.file("figures"))
+    _draw(config, model, source, rows, folder)
+    folder.write_summary(summary)
+  return summary
+
+
+def summarize(
+  config: Config,
+  objective: objectives.Objective,
+  source: data_lib.Source,
+  rows: Sequence[Mapping[str, Any]],
+  measurer: evaluation.ReconstructionMeasure,
+) -> dict[str, Any]:
+  """RMSE and KL on fixed training and test examples, and what was asked."""
+  train = measure(measurer, source.train, _NUM_EXAMPLES)
+  test = measure(measurer, source.test, _NUM_EXAMPLES)
+  summary: dict[str, Any] = {
+    "dataset": config.dataset,
+    "objective": config.objective,
+    "num_steps": config.num_steps,
+    "kappa": _kappa(objective),
+    "rmse": train.rmse,
+    "kl": train.kl,
+    "satisfied": None,
+    "test_rmse": test.rmse,
+    "test_kl": test.kl,
+    "num_examples": train.num_examples,
+    "num_test_examples": test.num_examples,
+  }
+  if isinstance(objective, objectives.ConstrainedKL):
+    summary["satisfied"] = _is_satisfied(objective, train.rmse, rows[-1])
+    summary["multiplier"] = {
+      name: value.numpy().tolist()
+      for name, value in objective.geco.multipliers.items()
+    }
+  return summary
+
+
+def measure(
+  measurer: evaluation.ReconstructionMeasure,
+  split: data_lib.Split,
+  num_examples: int,
+) -> evaluation.Measurement:
+  """Measures on fixed examples of a split, or on all if there are fewer."""
+  fixed = pipeline.evaluation_batches(
+    split, _BATCH_SIZE, num_examples=num_examples
+  )
+  return measurer(fixed.batches)
+
+
+def pictures(
+  model: snt.Module, split: data_lib.Split, seed: int = 0
+) -> dict[str, np.ndarray]:
+  """Data, their reconstructions, and samples: each [N, H, W, C] in [0, 1]."""
+  count = min(_NUM_PICTURES, len(split.images))
+  fixed = pipeline.evaluation_batches(split, count, num_examples=count)
+  batch = next(iter(fixed.batches))
+  seed_tensor = tf.constant([seed, 0], tf.int32)
+  outputs = model(batch.images, seed=seed_tensor)
+  samples = model.sample(3 * _NUM_PICTURES, seed=seed_tensor)
+  return {
+    "data": batch.images.numpy(),
+    "reconstruction": outputs.reconstruction.numpy(),
+    "samples": samples.numpy(),
+  }
+
+
+def _kappa(objective: objectives.Objective) -> float | None:
+  """The tolerance of the reconstruction error, where one is held."""
+  if isinstance(objective, objectives.ConstrainedKL):
+    for constraint in objective.geco.constraints.values():
+      if isinstance(constraint, constraints.ReconstructionError):
+        return constraint.kappa
+  return None
+
+
+def _is_satisfied(
+  objective: objectives.ConstrainedKL, rmse: float, row: Mapping[str, Any]
+) -> bool:
+  """RE by what was measured; other constraints by their moving average."""
+  satisfied = True
+  for name, constraint in objective.geco.constraints.items():
+    if isinstance(constraint, constraints.ReconstructionError):
+      satisfied &= rmse <= (1.0 + constraints.SLACK) * constraint.kappa
+    else:
+      satisfied &= row[f"geco/{name}/satisfied"] > 0.5
+  return satisfied
+
+
+def _draw(
+  config: Config,
+  model: snt.Module,
+  source: data_lib.Source,
+  rows: Sequence[Mapping[str, Any]],
+  folder: Workdir,
+) -> None:
+  blocks = pictures(model, source.test)
+  drawn = {
+    "trajectory": figures.trajectory(rows, kappa=config.kappa),
+    "reconstructions": figures.reconstructions(
+      blocks["data"], blocks["reconstruction"], blocks["samples"]
+    ),
+    "training_curves": figures.training_curves(rows, kappa=config.kappa),
+  }
+  for name, figure in drawn.items():
+    figures.save(figure, folder.file("figures", name))

@@ -1,0 +1,168 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One update of everything, and the loop over it that stays on the device."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import sonnet as snt
+import tensorflow as tf
+
+from geco_tf.data.batch import Batch
+from geco_tf.models import noise
+from geco_tf.objectives import base as objectives_base
+from geco_tf.training.weight_average import WeightAverage
+
+
+class _Gradients(NamedTuple):
+  """What the compiled part of a step gives back, of this replica."""
+
+  gradients: list[tf.Tensor]
+  statistics: Any  # For `objective.update`.
+  means: tf.Tensor  # [3]: loss, kl, mse.
+
+
+class TrainStep:
+  """Runs steps under a strategy.
+
+  Forward and backward pass are a function of this replica's batch alone, which
+  XLA may compile; what crosses replicas (the mean of the gradients, the
+  constraints' sums) and what assigns stays outside of it.
+  """
+
+  def __init__(
+    self,
+    strategy: tf.distribute.Strategy,
+    model: snt.Module,
+    objective: objectives_base.Objective,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    seed: int,
+    gradient_clip: float | None = None,
+    weight_average: WeightAverage | None = None,
+    xla: bool = False,
+  ):
+    """Builds the step; all objects must have been made under the strategy.
+
+    Args:
+      strategy: to run under.
+      model: with its variables created.
+      objective: what is minimised.
+      optimizer: built on `variables`.
+      seed: of the noise.
+      gradient_clip: largest global norm of the averaged gradient.
+      weight_average: updated after each step.
+      xla: whether to compile forward and backward pass.
+    """
+    self._strategy = strategy
+    self._model = model
+    self._objective = objective
+    self._optimizer = optimizer
+    self._seed = seed
+    self._gradient_clip = gradient_clip
+    self._weight_average = weight_average
+    self.variables = trainable_variables(model, objective)
+    self._gradients = tf.function(
+      self._forward_and_backward, jit_compile=xla or None
+    )
+    self._metric_names: tuple[str, ...] = ()
+
+  @property
+  def metric_names(self) -> tuple[str, ...]:
+    """What the columns of `run`'s result are; known after its first call."""
+    return self._metric_names
+
+  @tf.function
+  def run(
+    self, iterator: Iterator[Batch], first_step: tf.Tensor, count: tf.Tensor
+  ) -> tf.Tensor:
+    """Takes steps first_step, ..., first_step + count − 1.
+
+    Args:
+      iterator: of the strategy's distributed batches.
+      first_step: [], int64, updates taken so far.
+      count: [], int32.
+
+    Returns:
+      [count, M] float32: the metrics of each step, named by `metric_names`.
+    """
+    rows = tf.TensorArray(tf.float32, size=count, infer_shape=False)
+    for i in tf.range(count):
+      step = first_step + tf.cast(i, tf.int64)
+      metrics = self._strategy.run(self._step, (next(iterator), step))
+      # Every replica has the same: they are reduced already.
+      local = self._strategy.experimental_local_results(metrics)
+      rows = rows.write(i, local[0])
+    return rows.stack()
+
+  def _step(self, batch: Batch, step: tf.Tensor) -> tf.Tensor:
+    """One update, in a replica context; returns [M], equal on all."""
+    replicas = tf.distribute.get_replica_context()
+    result = self._gradients(
+      batch,
+      step,
+      tf.convert_to_tensor(replicas.replica_id_in_sync_group),
+      replicas.num_replicas_in_sync,
+    )
+    mean = tf.distribute.ReduceOp.MEAN
+    *gradients, means = replicas.all_reduce(
+      mean, [*result.gradients, result.means]
+    )
+    norm = tf.linalg.global_norm(gradients)
+    gradients, skipped = self._safe(gradients, norm)
+    self._optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+    if self._weight_average is not None:
+      self._weight_average.update()
+    loss, kl, mse = tf.unstack(means)
+    metrics = {
+      "loss": loss,
+      "kl": kl,
+      "mse": mse,
+      "gradient_norm": norm,
+      "skipped_gradients": skipped,
+      **self._objective.update(result.statistics),
+    }
+    self._metric_names = tuple(metrics)
+    return tf.stack(list(metrics.values()))
+
+  def _forward_and_backward(
+    self,
+    batch: Batch,
+    step: tf.Tensor,
+    replica_id: tf.Tensor,
+    num_replicas: int,
+  ) -> _Gradients:
+    seed = noise.ReplicaSeed(
+      tf.stack([self._seed, tf.cast(step, tf.int32)]), replica_id, num_replicas
+    )
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+      tape.watch(self.variables)
+      outputs = self._model(batch.images, seed=seed)
+      loss, statistics = self._objective.loss(
+        batch.images, outputs, labels=batch.labels, decoder=self._model.decode
+      )
+    gradients = tape.gradient(loss, self.variables)
+    error = tf.math.squared_difference(batch.images, outputs.reconstruction)
+    means = tf.stack(
+      [loss, tf.reduce_mean(outputs.kl), tf.reduce_mean(error)]
+    )
+    return _Gradients(gradients, statistics, means)
+
+  def _safe(
+    self, gradients: list[tf.Tensor], norm: tf.Tensor
+  ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Clips to the global norm; gradients that are not finite become 0."""
+    is_finite = tf.math.is_finite(norm)
+    scale = tf.ones_like(norm)
+    if self._gradient_clip is not None:
+      scale = self._gradient_clip / tf.maximum(norm, self._gradient_clip)
+    safe = [tf.where(is_finite, scale * g, tf.zeros_like(g)) for g in gradients]
+    return safe, tf.cast(~is_finite, tf.float32)
+
+
+def trainable_variables(
+  model: snt.Module, objective: objectives_base.Objective
+) -> list[tf.Variable]:
+  """What the optimizer moves: the model's, then the objective's (a σ)."""
+  return [*model.trainable_variables, *objective.trainable_variables]

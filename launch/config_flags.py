@@ -1,0 +1,53 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""absl flags from the fields of the config: one field, one flag."""
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from absl import flags
+
+from geco_tf.runs import Config
+
+
+def define(defaults: str) -> None:
+  """Defines a flag for every setting.
+
+  Args:
+    defaults: where a flag that is not given takes its value from, for --help.
+  """
+  hints = typing.get_type_hints(Config)
+  for field in dataclasses.fields(Config):
+    help_text = f"{field.metadata['help']} (default: {defaults})"
+    _DEFINERS[_base_type(hints[field.name])](field.name, None, help_text)
+
+
+def given() -> dict[str, Any]:
+  """The settings whose flags stand on the command line."""
+  return {
+    f.name: _value(flags.FLAGS[f.name].value)
+    for f in dataclasses.fields(Config)
+    if flags.FLAGS[f.name].present
+  }
+
+
+_DEFINERS = {
+  str: flags.DEFINE_string,
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  bool: flags.DEFINE_bool,
+  tuple: flags.DEFINE_multi_string,
+}
+
+
+def _base_type(hint: Any) -> type:
+  """int of int | None, tuple of tuple[str, ...]."""
+  if isinstance(hint, types.UnionType):
+    (hint,) = (t for t in typing.get_args(hint) if t is not type(None))
+  return typing.get_origin(hint) or hint
+
+
+def _value(value: Any) -> Any:
+  return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,48 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a model: python -m launch.train --preset=mnist --kappa=0.1."""
+
+import json
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import flags  # noqa: E402
+
+from geco_tf import runs, training  # noqa: E402
+from launch import command_line, config_flags  # noqa: E402
+
+_PRESET = flags.DEFINE_string(
+  "preset", "digits", f"one of: {', '.join(runs.presets.names())}."
+)
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "folder of the run; by default runs/<preset>."
+)
+_DRY_RUN = flags.DEFINE_bool(
+  "dry_run", False, "print the resolved config and stop."
+)
+config_flags.define(defaults="the preset's")
+
+
+def run() -> None:
+  """Flags to a config, and one call."""
+  config = runs.presets.resolve(_PRESET.value, config_flags.given())
+  runs.validate(config)
+  if _DRY_RUN.value:
+    print(json.dumps(config.to_json(), indent=2))
+    return
+  workdir = _WORKDIR.value
+  if workdir is None:
+    workdir = os.path.join("runs", _PRESET.value)
+  trained = training.train(config, workdir=workdir)
+  training.print_summary(trained.summary)
+  print(f"Everything is in {workdir}/, the pictures in {workdir}/figures/.")
+
+
+def main() -> None:
+  """The console entry."""
+  command_line.run(run)
+
+
+if __name__ == "__main__":
+  main()
