@@ -27,7 +27,8 @@ class Config:
   model: str = _field("vae", "registered model.")
   posterior: str = _field("nvp", "q(z|x): mean_field or nvp.")
   latent_size: int = _field(64, "dimensions of z.")
-  channels: int = _field(32, "width of the networks' first layer.")
+  channels: int = _field(24, "width of the outermost convolution.")
+  hidden_size: int = _field(384, "width of the dense layers.")
   num_couplings: int = _field(4, "affine couplings of the nvp posterior.")
   coupling_width: int = _field(128, "hidden width of a coupling.")
   model_option: tuple[str, ...] = _field(
@@ -106,7 +107,7 @@ class Config:
 
 
 _POSITIVE = (
-  "latent_size", "channels", "num_couplings", "coupling_width", "num_steps",
+  "latent_size", "channels", "hidden_size", "num_couplings", "coupling_width", "num_steps",
   "batch_size", "learning_rate", "steps_per_call", "log_every",
   "evaluate_every", "checkpoint_every", "keep_checkpoints", "virtual_devices",
   "sigma", "beta", "anneal_share",

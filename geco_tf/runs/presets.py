@@ -13,11 +13,11 @@ from geco_tf import errors
 from geco_tf.runs.config import Config
 
 _DIGITS = Config(
-  dataset="digits", latent_size=32, channels=32, coupling_width=64, kappa=0.1,
+  dataset="digits", latent_size=32, hidden_size=256, coupling_width=64, kappa=0.1,
   num_steps=3_000, learning_rate=1e-3, schedule="cosine",
 )  # fmt: skip
 _MNIST = Config(
-  dataset="mnist", kappa=0.1, num_steps=6_000, learning_rate=1e-3,
+  dataset="mnist", kappa=0.1, num_steps=5_000, learning_rate=1e-3,
   schedule="cosine",
 )  # fmt: skip
 _CIFAR10 = _MNIST.replace(dataset="cifar10", num_steps=8_000)

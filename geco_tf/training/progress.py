@@ -69,6 +69,8 @@ class Progress:
         soft_wrap=True,
         highlight=False,
       )
+      # A log file would otherwise stay empty until the run ends.
+      self._console.file.flush()
 
 
 def describe(row: Mapping[str, Any], kappa: float | None) -> str:

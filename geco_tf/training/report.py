@@ -46,7 +46,7 @@ def write(
   summary = summarize(config, objective, source, rows, measurer)
   if folder is not None:
     tf.io.gfile.makedirs(folder.file("figures"))
-    _draw(config, model, source, rows, folder)
+    _draw(model, source, rows, folder, kappa(objective))
     folder.write_summary(summary)
   return summary
 
@@ -65,7 +65,7 @@ def summarize(
     "dataset": config.dataset,
     "objective": config.objective,
     "num_steps": config.num_steps,
-    "kappa": _kappa(objective),
+    "kappa": kappa(objective),
     "rmse": train.rmse,
     "kl": train.kl,
     "satisfied": None,
@@ -135,19 +135,19 @@ def _is_satisfied(
 
 
 def _draw(
-  config: Config,
   model: snt.Module,
   source: data_lib.Source,
   rows: Sequence[Mapping[str, Any]],
   folder: Workdir,
+  tolerance: float | None,
 ) -> None:
   blocks = pictures(model, source.test)
   drawn = {
-    "trajectory": figures.trajectory(rows, kappa=config.kappa),
+    "trajectory": figures.trajectory(rows, kappa=tolerance),
     "reconstructions": figures.reconstructions(
       blocks["data"], blocks["reconstruction"], blocks["samples"]
     ),
-    "training_curves": figures.training_curves(rows, kappa=config.kappa),
+    "training_curves": figures.training_curves(rows, kappa=tolerance),
   }
   for name, figure in drawn.items():
     figures.save(figure, folder.file("figures", name))

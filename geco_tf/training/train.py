@@ -158,7 +158,7 @@ class _Run:
     progress = Progress(
       config.num_steps,
       self._first_step,
-      kappa=config.kappa,
+      kappa=report.kappa(self.objective),
       is_shown=show_progress,
     )
     with progress:

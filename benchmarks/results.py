@@ -1,0 +1,94 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Runs whose results are kept: each is trained once, and then read."""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "results"
+_NUM_POINTS = 60
+
+
+class Run(NamedTuple):
+  """One training: a name and the flags of `launch.train`."""
+
+  name: str
+  flags: Mapping[str, Any]
+
+  @property
+  def arguments(self) -> list[str]:
+    return [f"--{k}={v}" for k, v in self.flags.items()]
+
+
+def result(
+  run: Run, workdirs: str, machine_flags: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The result of a run: read if it is there, trained if not.
+
+  Args:
+    run: what to train.
+    workdirs: folder for the runs' own folders.
+    machine_flags: flags that say where things are on this machine and are not
+      kept ("data_dir", or a "dataset" whose path differs).
+
+  Returns:
+    As docs/results/<name>.json has it: command, summary, seconds, and the
+    curve thinned to sixty points.
+  """
+  path = FOLDER / f"{run.name}.json"
+  if not path.exists():
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_train(run, workdirs, machine_flags)) + "\n")
+  return json.loads(path.read_text())
+
+
+def _train(
+  run: Run, workdirs: str, machine_flags: Mapping[str, Any]
+) -> dict[str, Any]:
+  workdir = os.path.join(workdirs, run.name)
+  here = [f"--{k}={v}" for k, v in machine_flags.items()]
+  command = [sys.executable, "-m", "launch.train", *run.arguments]
+  print(f"training {run.name} …", flush=True)
+  start = time.monotonic()
+  subprocess.run([*command, *here, f"--workdir={workdir}"], check=True)
+  seconds = time.monotonic() - start
+  with open(os.path.join(workdir, "summary.json")) as f:
+    summary = json.load(f)
+  with open(os.path.join(workdir, "metrics.jsonl")) as f:
+    rows = [json.loads(line) for line in f]
+  return {
+    "command": " ".join(["python -m launch.train", *run.arguments]),
+    "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+    "seconds": round(seconds),
+    "summary": {k: v for k, v in summary.items() if k != "dataset"},
+    "largest_multiplier": _largest_multiplier(rows),
+    "curve": _thinned(rows),
+  }
+
+
+def _largest_multiplier(rows: list[dict[str, Any]]) -> float | None:
+  seen = [r["geco/re/multiplier"] for r in rows if "geco/re/multiplier" in r]
+  return max(seen) if seen else None
+
+
+def _thinned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+  """Sixty rows at most, the last among them, as columns."""
+  every = -(-len(rows) // _NUM_POINTS)
+  kept = rows[::-1][::every][::-1]
+  names = ("step", "rmse", "kl", "loss", "geco/re/multiplier", "sigma")
+  return {
+    name: [_rounded(row[name]) for row in kept]
+    for name in names
+    if name in kept[-1]
+  }
+
+
+def _rounded(value: float) -> float:
+  return float(f"{value:.5g}")
