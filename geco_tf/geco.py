@@ -251,9 +251,7 @@ class _Dual(tf.Module):
   def initialize(self, value: constraints_lib.ConstraintValue) -> None:
     self._start(_batch_sums(value, self._dtype), tf.constant(True))
 
-  def update(
-    self, sums: _BatchSums, bound: tf.Tensor
-  ) -> dict[str, tf.Tensor]:
+  def update(self, sums: _BatchSums, bound: tf.Tensor) -> dict[str, tf.Tensor]:
     mean, shape = sums.mean, self.multiplier.shape
     bound = tf.broadcast_to(tf.cast(bound, self._dtype), shape)
     is_finite = tf.reduce_all(
@@ -320,16 +318,15 @@ def _rule_for(
   name: str,
   update_rule: str | multipliers.UpdateRule | Mapping[str, Any],
 ) -> multipliers.UpdateRule:
-  if isinstance(update_rule, Mapping):
-    if name not in update_rule:
-      raise errors.UserError(
-        f"`update_rule` must have a rule for each constraint; {name!r} has "
-        "none."
-      )
-    update_rule = update_rule[name]
   if isinstance(update_rule, str):
     return multipliers.registry.build(update_rule, available={})
-  return update_rule
+  if not isinstance(update_rule, Mapping):
+    return update_rule
+  if name not in update_rule:
+    raise errors.UserError(
+      f"`update_rule` must have a rule for each constraint; {name!r} has none."
+    )
+  return _rule_for(name, update_rule[name])
 
 
 def _state_variable(value: tf.Tensor, name: str) -> tf.Variable:
@@ -354,9 +351,7 @@ def _batch_sums(
   else:
     weight = tf.cast(value.weight, dtype)
     # An entry without weight stays out even where its C is not finite.
-    total = tf.reduce_sum(
-      tf.math.multiply_no_nan(violation, weight), axis=0
-    )
+    total = tf.reduce_sum(tf.math.multiply_no_nan(violation, weight), axis=0)
   start = tf.cast(value.initial_multiplier, dtype)
   return _BatchSums(
     violation=total,

@@ -1,5 +1,5 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The version, in one place."""
+"""The version of the package, in the one place that states it."""
 
 __version__ = "0.1.0"

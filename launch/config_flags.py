@@ -43,7 +43,7 @@ _DEFINERS = {
 
 
 def _base_type(hint: Any) -> type:
-  """int of int | None, tuple of tuple[str, ...]."""
+  """Int of int | None, tuple of tuple[str, ...]."""
   if isinstance(hint, types.UnionType):
     (hint,) = (t for t in typing.get_args(hint) if t is not type(None))
   return typing.get_origin(hint) or hint

@@ -7,10 +7,10 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import flags  # noqa: E402
+from absl import flags
 
-from geco_tf import runs, training  # noqa: E402
-from launch import command_line, config_flags  # noqa: E402
+from geco_tf import runs, training
+from launch import command_line, config_flags
 
 _PRESET = flags.DEFINE_string(
   "preset", "digits", f"one of: {', '.join(runs.presets.names())}."

@@ -31,9 +31,7 @@ def _values(geco, violation, weight=None):
   violation = tf.constant(violation, tf.float32)
   if weight is not None:
     weight = tf.constant(weight, tf.float32)
-  return geco.constraint_values(
-    None, None, violation=violation, weight=weight
-  )
+  return geco.constraint_values(None, None, violation=violation, weight=weight)
 
 
 def _algorithm_1(x, kappa, rate, decay, learning_rate):
@@ -277,7 +275,9 @@ def test_graph_equals_eager():
       )
     )
     for i in range(5):
-      loss, metrics = update(tf.cast(tf.reshape(tf.range(6), [3, 2]), tf.float32) - i)
+      loss, metrics = update(
+        tf.cast(tf.reshape(tf.range(6), [3, 2]), tf.float32) - i
+      )
     results.append([loss, *tf.nest.flatten(metrics)])
   for eager, graph in zip(*results, strict=True):
     np.testing.assert_allclose(eager, graph, rtol=1e-6)

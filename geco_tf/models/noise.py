@@ -7,7 +7,7 @@ one draws the noise of the whole global batch and keeps its own rows, so the
 number of replicas changes nothing but the work.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -20,7 +20,7 @@ class ReplicaSeed(NamedTuple):
   num_replicas: int
 
 
-Seed = tf.Tensor | ReplicaSeed
+Seed: TypeAlias = "tf.Tensor | ReplicaSeed"
 
 
 def normal(shape, seed: Seed, dtype: tf.DType = tf.float32) -> tf.Tensor:
@@ -36,10 +36,10 @@ def normal(shape, seed: Seed, dtype: tf.DType = tf.float32) -> tf.Tensor:
     Noise of the given shape.
   """
   if not isinstance(seed, ReplicaSeed):
-    return tf.random.stateless_normal(shape, seed, dtype)
+    return tf.random.stateless_normal(shape, seed, dtype=dtype)
   rows, rest = shape[0], list(shape[1:])
   noise = tf.random.stateless_normal(
-    [rows * seed.num_replicas] + rest, seed.seed, dtype
+    [rows * seed.num_replicas] + rest, seed.seed, dtype=dtype
   )
   start = seed.replica_id * rows
   return tf.slice(noise, [start] + [0] * len(rest), [rows] + rest)

@@ -99,9 +99,7 @@ class LearnedSigmaELBO(ELBO):
   to (Mattei & Frellsen 2018; "Taming VAEs", section 3.1).
   """
 
-  def __init__(
-    self, *, initial_sigma: float = 0.5, name: str | None = None
-  ):
+  def __init__(self, *, initial_sigma: float = 0.5, name: str | None = None):
     """Args: initial_sigma: σ to start from; name: of the module."""
     super().__init__(sigma=initial_sigma, name=name)
     self.log_sigma = tf.Variable(math.log(initial_sigma), name="log_sigma")
@@ -153,7 +151,7 @@ class ClosedFormSigmaELBO(ELBO):
 
 
 class AnnealedSigmaELBO(ELBO):
-  """The ELBO with the hand-made schedule of GQN: the baseline that GECO replaces.
+  """The ELBO with the hand-made schedule of GQN, which GECO replaces.
 
     σ_t = max(σ_end, σ_end + (σ_start − σ_end)(1 − t/T))
 

@@ -77,9 +77,7 @@ def build_objective(config: Config) -> objectives.Objective:
 
 def _values(config: Config) -> dict[str, Any]:
   """The settings that builders may have arguments for."""
-  values = {
-    f.name: getattr(config, f.name) for f in dataclasses.fields(config)
-  }
+  values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
   for name in ("kappa", "constraint", "model_option"):
     del values[name]
   return values

@@ -4,9 +4,11 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from geco_tf import data, errors, models, multipliers, objectives
+from geco_tf.data import resizing
 from geco_tf.runs import specs
 
 
@@ -22,7 +24,7 @@ class Config:
   dataset: str = _field("digits", "registered source, or image_folder:PATH.")
   data_dir: str | None = _field(None, "where TFDS keeps its data sets.")
   image_size: int | None = _field(None, "side of the images after resizing.")
-  resize: str = _field("area", "how to reach image_size: area or pad.")
+  resize: str = _field("area", "how to reach image_size: area, crop or pad.")
   # Model.
   model: str = _field("vae", "registered model.")
   posterior: str = _field("nvp", "q(z|x): mean_field or nvp.")
@@ -94,8 +96,9 @@ class Config:
     Raises:
       UserError: if a name is not a field: another version wrote it.
     """
-    values = {k: tuple(v) if isinstance(v, list) else v
-              for k, v in values.items()}
+    values = {
+      k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+    }
     return cls().replace(**values)
 
   @property
@@ -107,15 +110,15 @@ class Config:
 
 
 _POSITIVE = (
-  "latent_size", "channels", "hidden_size", "num_couplings", "coupling_width", "num_steps",
-  "batch_size", "learning_rate", "steps_per_call", "log_every",
+  "latent_size", "channels", "hidden_size", "num_couplings", "coupling_width",
+  "num_steps", "batch_size", "learning_rate", "steps_per_call", "log_every",
   "evaluate_every", "checkpoint_every", "keep_checkpoints", "virtual_devices",
   "sigma", "beta", "anneal_share",
 )  # fmt: skip
-_CHOICES = {
+_CHOICES: dict[str, Sequence[str]] = {
   "schedule": ("constant", "cosine", "linear"),
   "strategy": ("one", "mirrored"),
-  "resize": ("area", "pad"),
+  "resize": resizing.METHODS,
   "reduction": ("sum", "mean"),
 }
 

@@ -17,13 +17,13 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-  """"re:0.1" → Spec("re", "0.1"); "auto" → Spec("auto", None)."""
+  """Takes a text apart: re:0.1 is Spec("re", "0.1"), auto has no value."""
   name, colon, value = text.partition(":")
   return Spec(name, value if colon else None)
 
 
 def parse_number(text: str) -> tuple[str, float | None]:
-  """"re:0.1" → ("re", 0.1).
+  """Takes a text apart: re:0.1 is ("re", 0.1).
 
   Raises:
     UserError: if what stands behind the colon is not a number.

@@ -22,12 +22,12 @@ _PACKAGES = ("tensorflow", "tensorflow-probability", "dm-sonnet", "keras")
 class Workdir:
   """The files of one run.
 
-    config.json     the resolved settings and the versions of the software
-    checkpoints/    weights, optimizer, multipliers, position
-    metrics.jsonl   one row per `log_every` steps
-    tensorboard/    the same, and pictures
-    figures/        *.png and *.svg
-    summary.json    the measurements at the end
+  config.json     the resolved settings and the versions of the software
+  checkpoints/    weights, optimizer, multipliers, position
+  metrics.jsonl   one row per `log_every` steps
+  tensorboard/    the same, and pictures
+  figures/        *.png and *.svg
+  summary.json    the measurements at the end
   """
 
   def __init__(self, path: str):
@@ -184,7 +184,10 @@ def _differences(there: Config, here: Config) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-  versions = {"geco_tf": version.__version__, "python": platform.python_version()}
+  versions = {
+    "geco_tf": version.__version__,
+    "python": platform.python_version(),
+  }
   for package in _PACKAGES:
     try:
       versions[package] = importlib.metadata.version(package)

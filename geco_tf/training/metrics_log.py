@@ -116,4 +116,5 @@ class MetricsLog:
     """Writes the files. Called before a checkpoint that relies on them."""
     if self._workdir is not None:
       self._workdir.write_metrics(self.rows)
+    if self._writer is not None:
       self._writer.flush()

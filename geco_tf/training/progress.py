@@ -78,8 +78,9 @@ def describe(row: Mapping[str, Any], kappa: float | None) -> str:
   goal = "" if kappa is None else f" (κ {kappa:g})"
   parts = [f"loss {row['loss']:.4g}", f"RMSE {row['rmse']:.4f}{goal}"]
   parts += [
-    f"λ {value:.3g}" if name == "geco/re/multiplier" else f"λ[{_middle(name)}] "
-    f"{value:.3g}"
+    f"λ {value:.3g}"
+    if name == "geco/re/multiplier"
+    else f"λ[{_middle(name)}] {value:.3g}"
     for name, value in row.items()
     if name.startswith("geco/") and name.endswith("/multiplier")
   ]

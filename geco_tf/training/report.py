@@ -112,7 +112,7 @@ def pictures(
   }
 
 
-def _kappa(objective: objectives.Objective) -> float | None:
+def kappa(objective: objectives.Objective) -> float | None:
   """The tolerance of the reconstruction error, where one is held."""
   if isinstance(objective, objectives.ConstrainedKL):
     for constraint in objective.geco.constraints.values():

@@ -144,9 +144,7 @@ class TrainStep:
       )
     gradients = tape.gradient(loss, self.variables)
     error = tf.math.squared_difference(batch.images, outputs.reconstruction)
-    means = tf.stack(
-      [loss, tf.reduce_mean(outputs.kl), tf.reduce_mean(error)]
-    )
+    means = tf.stack([loss, tf.reduce_mean(outputs.kl), tf.reduce_mean(error)])
     return _Gradients(gradients, statistics, means)
 
   def _safe(
@@ -157,7 +155,9 @@ class TrainStep:
     scale = tf.ones_like(norm)
     if self._gradient_clip is not None:
       scale = self._gradient_clip / tf.maximum(norm, self._gradient_clip)
-    safe = [tf.where(is_finite, scale * g, tf.zeros_like(g)) for g in gradients]
+    # One pass over each gradient: 0 · NaN is 0 here.
+    scale = tf.where(is_finite, scale, 0.0)
+    safe = [tf.math.multiply_no_nan(g, scale) for g in gradients]
     return safe, tf.cast(~is_finite, tf.float32)
 
 

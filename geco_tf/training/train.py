@@ -95,10 +95,10 @@ class _Run:
     # What the data cannot do is said before the folder is claimed.
     self._batches_from(0)
     with strategy.scope():
-      self.model = model
       if model is None:
-        self.model = build.build_model(config, shape)
-        build.create_variables(self.model, shape)
+        model = build.build_model(config, shape)
+        build.create_variables(model, shape)
+      self.model = model
       self.objective = build.build_objective(config)
       variables = step.trainable_variables(self.model, self.objective)
       self._optimizer = optimizers.adam(_schedule(config))

@@ -1,0 +1,179 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutional encoder and decoder for small square images."""
+
+from collections.abc import Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from geco_tf import errors
+
+MIN_SIDE = 8
+MAX_SIDE = 64
+_COARSEST_SIDE = 8
+_KERNEL_SIZE = 3
+
+
+def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+  """Returns image_shape as (H, W, C) if the networks can take it.
+
+  Raises:
+    UserError: if it is not square, or a side or the channels do not fit.
+  """
+  shape = tuple(image_shape)
+  if len(shape) != 3 or shape[0] != shape[1]:
+    raise errors.UserError(
+      f"`image_shape` must be (side, side, channels); got {shape}."
+    )
+  if not MIN_SIDE <= shape[0] <= MAX_SIDE:
+    raise errors.UserError(
+      f"`image_shape` must have a side from {MIN_SIDE} to {MAX_SIDE}; got "
+      f"{shape[0]} in {shape}."
+    )
+  if shape[2] not in (1, 3):
+    raise errors.UserError(
+      f"`image_shape` must have 1 or 3 channels; got {shape[2]} in {shape}."
+    )
+  return shape
+
+
+def check_positive(**sizes: int) -> None:
+  """Raises UserError, naming the argument, for a size below 1."""
+  for name, size in sizes.items():
+    if size < 1:
+      raise errors.UserError(f"`{name}` must be at least 1; got {size}.")
+
+
+def sides(side: int) -> tuple[int, ...]:
+  """The sides of the encoder's feature maps, from the image's own.
+
+  Each convolution of stride 2 takes n to ceil(n / 2); there is at least one,
+  and the last side is 4 to 8.
+
+  >>> sides(28)
+  (28, 14, 7)
+  >>> sides(63)
+  (63, 32, 16, 8)
+  """
+  chain = [side]
+  while len(chain) == 1 or chain[-1] > _COARSEST_SIDE:
+    chain.append((chain[-1] + 1) // 2)
+  return tuple(chain)
+
+
+def _widths(channels: int, num_layers: int) -> tuple[int, ...]:
+  """Channels after each convolution: doubled once, since maps shrink by 4."""
+  return tuple(channels * min(2**level, 2) for level in range(num_layers))
+
+
+class ConvEncoder(snt.Module):
+  """Images to feature vectors: convolutions of stride 2, then a dense layer.
+
+    x [B, H, W, C] -> maps [B, h, w, c] -> h [B, hidden_size]
+
+  Variables are created at the first call.
+  """
+
+  def __init__(
+    self,
+    image_shape: Sequence[int],
+    *,
+    channels: int = 24,
+    hidden_size: int = 384,
+    name: str | None = None,
+  ):
+    """Makes the layers, but none of their variables.
+
+    Args:
+      image_shape: (side, side, 1 or 3), a side from 8 to 64.
+      channels: channels after the first convolution.
+      hidden_size: length of the feature vector.
+      name: of the module.
+
+    Raises:
+      UserError: if the shape does not fit, or a size is below 1.
+    """
+    super().__init__(name=name)
+    side, _, _ = check_image_shape(image_shape)
+    check_positive(channels=channels, hidden_size=hidden_size)
+    self._convs = [
+      snt.Conv2D(width, _KERNEL_SIZE, stride=2, name=f"conv_{level}")
+      for level, width in enumerate(_widths(channels, len(sides(side)) - 1))
+    ]
+    self._flatten = snt.Flatten()
+    self._dense = snt.Linear(hidden_size, name="dense")
+
+  def __call__(self, images: tf.Tensor) -> tf.Tensor:
+    """Images [B, H, W, C], in [0, 1], to features [B, hidden_size]."""
+    # Centred, because pixels in [0, 1] would drive every bias the same way.
+    maps = 2.0 * images - 1.0
+    for conv in self._convs:
+      maps = tf.nn.elu(conv(maps))
+    return tf.nn.elu(self._dense(self._flatten(maps)))
+
+
+class ConvDecoder(snt.Module):
+  """Latents to the mean image: the encoder's chain of sides, reversed.
+
+    z [B, d] -> [B, hidden_size] -> maps [B, h, w, c] -> g(z) [B, H, W, C]
+
+  The mean is in (0, 1), through a sigmoid. Variables are created at the first
+  call.
+  """
+
+  def __init__(
+    self,
+    image_shape: Sequence[int],
+    *,
+    channels: int = 24,
+    hidden_size: int = 384,
+    name: str | None = None,
+  ):
+    """Makes the layers, but none of their variables.
+
+    Args:
+      image_shape: (side, side, 1 or 3), a side from 8 to 64.
+      channels: channels before the last transposed convolution.
+      hidden_size: length of the first hidden layer.
+      name: of the module.
+
+    Raises:
+      UserError: if the shape does not fit, or a size is below 1.
+    """
+    super().__init__(name=name)
+    side, _, image_channels = check_image_shape(image_shape)
+    check_positive(channels=channels, hidden_size=hidden_size)
+    chain = sides(side)
+    widths = _widths(channels, len(chain) - 1)
+    self._coarsest = [chain[-1], chain[-1], widths[-1]]
+    self._dense = snt.Linear(hidden_size, name="dense")
+    self._to_maps = snt.Linear(
+      chain[-1] * chain[-1] * widths[-1], name="to_maps"
+    )
+    # An odd side is not twice its half: each output size has to be told.
+    self._convs = [
+      snt.Conv2DTranspose(
+        width,
+        _KERNEL_SIZE,
+        output_shape=[size, size],
+        stride=2,
+        name=f"conv_transpose_{level}",
+      )
+      for level, (width, size) in enumerate(
+        zip(
+          (*reversed(widths[:-1]), image_channels),
+          reversed(chain[:-1]),
+          strict=True,
+        )
+      )
+    ]
+
+  def __call__(self, latents: tf.Tensor) -> tf.Tensor:
+    """Latents [B, d] to the mean images [B, H, W, C]."""
+    hidden = tf.nn.elu(self._dense(latents))
+    maps = tf.nn.elu(self._to_maps(hidden))
+    maps = tf.reshape(maps, [-1] + self._coarsest)
+    for conv in self._convs[:-1]:
+      maps = tf.nn.elu(conv(maps))
+    return tf.sigmoid(self._convs[-1](maps))

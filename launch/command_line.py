@@ -1,0 +1,72 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""How every command starts: a user's mistake is one line and exit status 2."""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from geco_tf import errors
+
+USER_ERROR_STATUS = 2
+
+
+def run(main: Callable[[], object]) -> None:
+  """Parses the flags, calls main and ends the process.
+
+  Exit status 2 and one line on stderr answer an unknown flag, a bad value, an
+  argument that is no flag, and a UserError of main. Other exceptions are
+  faults of ours and keep their stack trace.
+
+  Args:
+    main: takes nothing; flags are parsed when it is called.
+  """
+  # TensorFlow and TFDS tell much at level INFO that is of no use here.
+  flags.FLAGS.set_default("verbosity", logging.WARNING)
+  app.run(lambda argv: _call(main), flags_parser=_parse)
+
+
+def _call(main: Callable[[], object]) -> int:
+  try:
+    main()
+  except errors.UserError as error:
+    _print(str(error))
+    return USER_ERROR_STATUS
+  return 0
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  """Parses flags as absl does, whose own parser exits with status 1."""
+  try:
+    arguments = flags.FLAGS(argv)
+  except flags.UnrecognizedFlagError as error:
+    _fail(_unknown_flag(error.flagname))
+  # absl raises a bare ValueError for --noflag=value.
+  except (flags.Error, ValueError) as error:
+    _fail(str(error))
+  except SystemExit:
+    sys.exit(0)  # Help was asked for and given; absl calls that a failure.
+  if len(arguments) > 1:
+    _fail(
+      f"Unexpected argument {arguments[1]!r}; everything is given by flags, as "
+      f"--name=value."
+    )
+  return arguments
+
+
+def _unknown_flag(name: str) -> str:
+  nearest = difflib.get_close_matches(name, list(flags.FLAGS), n=1, cutoff=0.5)
+  hint = f"did you mean --{nearest[0]}?" if nearest else "--help lists them."
+  return f"Unknown flag --{name}; {hint}"
+
+
+def _fail(message: str) -> NoReturn:
+  _print(message)
+  sys.exit(USER_ERROR_STATUS)
+
+
+def _print(message: str) -> None:
+  print(f"error: {' '.join(message.split())}", file=sys.stderr)
