@@ -25,7 +25,8 @@ def run(main: Callable[[], object]) -> None:
     main: takes nothing; flags are parsed when it is called.
   """
   # TensorFlow and TFDS tell much at level INFO that is of no use here.
-  flags.FLAGS.set_default("verbosity", logging.WARNING)
+  if "verbosity" in flags.FLAGS:
+    flags.FLAGS.set_default("verbosity", logging.WARNING)
   app.run(lambda argv: _call(main), flags_parser=_parse)
 
 

@@ -27,7 +27,7 @@ _DATA_DIR = flags.DEFINE_string(
 )
 
 
-def main() -> None:
+def run() -> None:
   """Prepares the data set that the flags name."""
   print(
     prepare.prepare(
@@ -36,5 +36,10 @@ def main() -> None:
   )
 
 
+def main() -> None:
+  """The console entry."""
+  command_line.run(run)
+
+
 if __name__ == "__main__":
-  command_line.run(main)
+  main()

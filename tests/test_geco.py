@@ -98,7 +98,7 @@ def test_water_filling_is_reached_through_public_api(
 ):
   key = problems.water_filling(variances, total)
   model, geco = problems.train_linear_gaussian(
-    variances, total, update_rule, num_steps=12_000
+    variances, total, update_rule, num_steps=20_000
   )
   distortions, kl = model.exact()
   np.testing.assert_allclose(geco.multipliers["re"], key.multiplier, rtol=0.02)

@@ -82,10 +82,9 @@ def test_training_moves_every_class_on_its_own():
   trained = training.train(_config(), show_progress=False)
   multipliers = trained.summary["multiplier"]["class_re"]
   assert len(set(multipliers)) == _K
-  assert min(multipliers) > 0.0
+  # All are violated still, and κ is the only reason to leave 100.
+  assert min(multipliers) > 100.0
   row = trained.metrics[-1]
-  # The row is the mean over the window; its last step is in the state alone.
-  assert min(multipliers) < row["geco/class_re/multiplier"]
   assert row["geco/class_re/multiplier_max"] > row["geco/class_re/multiplier"]
   assert trained.summary["kappa"] is None
   assert trained.summary["satisfied"] is (row["geco/class_re/satisfied"] > 0.5)

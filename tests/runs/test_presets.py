@@ -1,0 +1,72 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Presets are valid, reachable by alias, and give way to the user."""
+
+import pytest
+
+from geco_tf import errors, runs
+from geco_tf.runs import build, presets
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_preset_is_valid_and_its_objective_can_be_built(name):
+  config = runs.validate(presets.get(name))
+  assert build.build_objective(config).variables
+
+
+@pytest.mark.parametrize("alias", ["digits", "mnist", "cifar10"])
+def test_alias_is_the_laptop_preset_of_its_data(alias):
+  config = presets.get(alias)
+  assert config.dataset == alias
+  assert config == presets.get(f"vae_nvp_{alias}_laptop")
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_preset_is_named_for_its_parts(name):
+  if name.count("_") < 3 or not name.startswith("vae_"):
+    assert presets.get(name).dataset == name  # An alias.
+    return
+  config = presets.get(name)
+  assert name.startswith(f"{config.model}_{config.posterior}_{config.dataset}_")
+
+
+def test_paper_scale_has_the_papers_rates():
+  config = presets.get("vae_nvp_mnist_paper")
+  assert (config.learning_rate, config.decay) == (1e-6, 0.99)
+  assert config.update_rule.startswith("exponential:")
+
+
+def test_unknown_preset_is_named_with_the_nearest():
+  with pytest.raises(
+    errors.UserError, match="preset 'mnsit'; did you mean 'mnist'"
+  ):
+    presets.get("mnsit")
+
+
+def test_users_kappa_replaces_the_presets():
+  config = presets.resolve("mnist", {"kappa": 0.06})
+  assert config == presets.get("mnist").replace(kappa=0.06)
+
+
+def test_users_constraint_replaces_the_presets_kappa():
+  config = presets.resolve("mnist", {"constraint": ("re:0.3",)})
+  assert config.kappa is None
+  assert runs.validate(config).constraint_specs == ("re:0.3",)
+
+
+def test_users_kappa_replaces_the_presets_constraint(monkeypatch):
+  preset = presets.get("digits").replace(kappa=None, constraint=("re:0.3",))
+  monkeypatch.setitem(presets._PRESETS, "vae_nvp_digits_laptop", preset)
+  config = presets.resolve("digits", {"kappa": 0.2})
+  assert runs.validate(config).constraint_specs == ("re:0.2",)
+
+
+def test_users_kappa_and_constraint_exclude_each_other():
+  config = presets.resolve("mnist", {"kappa": 0.2, "constraint": ("re:0.3",)})
+  with pytest.raises(errors.UserError, match="exclude each other"):
+    runs.validate(config)
+
+
+def test_unknown_override_is_named():
+  with pytest.raises(errors.UserError, match="did you mean 'kappa'"):
+    presets.resolve("mnist", {"kapa": 0.1})
