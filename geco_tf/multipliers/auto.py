@@ -12,7 +12,7 @@ from geco_tf.multipliers import base
 _GAIN = 16.0
 _FASTEST_CLIMB = 0.4
 _FASTEST_FALL = 1.5
-_PROPORTIONAL = 0.5
+_PROPORTIONAL = 1.5
 _LARGEST_CHANGE = 12.0
 # Keep λ moving where the violation does not, and calm in the first steps.
 _LEAST_PATH = 0.5
@@ -36,7 +36,7 @@ class Auto(base.UpdateRule):
   With the relative violation r, e = clip(r, ±1) and t the updates so far,
 
     v       = (max r − min r + ½) / (t + 100)     how fast r has moved, per step
-    ln λ   += clip(16 v e, −1.5 v, .4 v) + ½ (e − e of the last update)
+    ln λ   += clip(16 v e, −1.5 v, .4 v) + 1.5 (e − e of the last update)
 
   within ±12 of its start. All speeds are multiples of v: a network that learns
   ten times slower gets a multiplier ten times slower, with no rate to choose.

@@ -9,6 +9,7 @@ import tensorflow as tf
 from geco_tf import objectives
 from geco_tf.models import VAEOutputs
 from geco_tf.runs import build
+from tests.distribution import two_devices
 from tests.training import tiny
 
 _NAMES = objectives.registry.names()
@@ -166,10 +167,8 @@ def _under(strategy, name, num_steps=6):
 @pytest.mark.parametrize("name", _NAMES)
 def test_two_replicas_equal_one(name):
   one_device = tf.distribute.OneDeviceStrategy("/cpu:0")
-  two_devices = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-  assert two_devices.num_replicas_in_sync == 2
   one, one_state = _under(one_device, name)
-  two, two_state = _under(two_devices, name)
+  two, two_state = _under(two_devices.strategy(), name)
   values = zip(tf.nest.flatten(two), tf.nest.flatten(one), strict=True)
   for pair, single in (*values, *zip(two_state, one_state, strict=True)):
     assert len(pair) == 2 and len(single) == 1

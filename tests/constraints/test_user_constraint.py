@@ -1,6 +1,6 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A constraint from outside of the package, with a multiplier for each class."""
+"""A constraint of the user's, with a multiplier for each class."""
 
 import numpy as np
 import pytest

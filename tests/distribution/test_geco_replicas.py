@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import geco_tf
 from geco_tf import constraints
+from tests.distribution import two_devices
 
 
 class ByClass(constraints.Constraint):
@@ -28,7 +29,7 @@ class ByClass(constraints.Constraint):
 
 @pytest.fixture
 def strategy():
-  return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+  return two_devices.strategy()
 
 
 def _per_replica(strategy, *values):

@@ -14,7 +14,7 @@ _BIN = 1.0 / 255.0
 
 
 def _by_quadrature(error, sigma):
-  """The mean over u ~ U(−½, ½)·bin of −ln(N(x + u; g, σ)·bin), x − g = error."""
+  """The mean over u ~ U(−½, ½)·bin of −ln(N(error + u; 0, σ)·bin)."""
 
   def integrand(u):
     return -(stats.norm.logpdf(error + u, 0.0, sigma) + math.log(_BIN)) / _BIN

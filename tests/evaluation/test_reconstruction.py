@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means over all examples, whatever the batches."""
 
+import itertools
+
 import numpy as np
 import pytest
 import sonnet as snt
@@ -11,7 +13,7 @@ from geco_tf import data, evaluation
 from geco_tf.models import VAEOutputs
 
 
-class _Model(snt.Module):
+class HalvingModel(snt.Module):
   """Reconstructs half of each pixel with noise; its KL is the first pixel."""
 
   def __call__(self, images, context=None, *, seed):
@@ -36,7 +38,7 @@ def _batches(sizes, images):
     data.Batch(
       images=tf.constant(images[a:b]), labels=tf.zeros([b - a], tf.int32)
     )
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+    for a, b in itertools.pairwise(cuts)
   ]
 
 
@@ -50,7 +52,7 @@ def images():
 
 @pytest.mark.parametrize("sizes", [(7,), (3, 3, 1), (1,) * 7, (6, 1)])
 def test_measurement_is_numpys_however_batches_are_cut(images, sizes):
-  measure = evaluation.ReconstructionMeasure(_Model(0.0))
+  measure = evaluation.ReconstructionMeasure(HalvingModel(0.0))
   measured = measure(_batches(sizes, images))
   rmse = np.sqrt(np.mean((0.5 * images.astype(np.float64)) ** 2))
   np.testing.assert_allclose(measured.rmse, rmse, rtol=1e-5)
@@ -59,7 +61,7 @@ def test_measurement_is_numpys_however_batches_are_cut(images, sizes):
 
 
 def test_measurement_is_a_function_of_the_seed(images):
-  measure = evaluation.ReconstructionMeasure(_Model(0.3))
+  measure = evaluation.ReconstructionMeasure(HalvingModel(0.3))
   batches = _batches((4, 3), images)
   first, again = (measure(batches, seed=1) for _ in range(2))
   other = measure(batches, seed=2)
@@ -69,6 +71,6 @@ def test_measurement_is_a_function_of_the_seed(images):
 
 def test_batches_get_noise_of_their_own():
   images = np.zeros((6, 2, 2, 1), np.float32)
-  measure = evaluation.ReconstructionMeasure(_Model(1.0))
+  measure = evaluation.ReconstructionMeasure(HalvingModel(1.0))
   once, twice = (measure(_batches((3,) * n, images[: 3 * n])) for n in (1, 2))
   assert once.rmse != twice.rmse

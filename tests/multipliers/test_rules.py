@@ -173,11 +173,11 @@ def test_auto_leaves_multiplier_where_violation_is_zero():
 
 
 def test_auto_stays_finite_when_relative_violation_overflows():
-  """A batch that blows up: C is finite, C / bound is not."""
+  """A first batch far off: C is finite, C / bound is not."""
   constraint = constraints.ReconstructionError(1e-3, reduction="mean")
   geco = geco_tf.GECO([constraint], "auto")
   x = tf.random.stateless_uniform([4, 8], [1, 2])
-  for error in (0.1, 1e17, 0.1, 0.1):
+  for error in (1e18, 0.1, 0.1):
     values = geco.constraint_values(x, x + error)
     assert np.all(np.isfinite(values["re"].violation))
     geco.update(values)

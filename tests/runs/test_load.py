@@ -77,7 +77,7 @@ def test_loading_prefers_the_newest_checkpoint(tmp_path):
 
 
 def test_loading_from_folder_without_a_run_is_named(tmp_path):
-  with pytest.raises(errors.UserError, match="has no config.json"):
+  with pytest.raises(errors.UserError, match="has no config"):
     geco_tf.load(str(tmp_path))
 
 

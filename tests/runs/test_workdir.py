@@ -64,7 +64,7 @@ def test_claim_by_other_images_is_refused(folder):
 
 def test_claim_of_checkpoints_without_config_is_refused(folder):
   tf.io.gfile.makedirs(folder.file("checkpoints"))
-  with pytest.raises(errors.UserError, match="checkpoints but no config.json"):
+  with pytest.raises(errors.UserError, match="checkpoints but no config"):
     folder.claim(tiny.config(), _SHAPE)
 
 

@@ -1,0 +1,215 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The training command, as users type it."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+from absl import app, flags
+from absl.testing import flagsaver
+
+from geco_tf import runs
+from launch import command_line
+from tests.training import tiny
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_TINY = (
+  "--posterior=mean_field",
+  "--latent_size=4",
+  "--channels=4",
+  "--hidden_size=16",
+  "--kappa=0.2",
+)
+
+
+def _popen(*arguments):
+  return subprocess.Popen(
+    [sys.executable, "-m", "launch.train", *arguments],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    cwd=_ROOT,
+    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+  )
+
+
+def _run(*arguments):
+  with _popen(*arguments) as process:
+    out, err = process.communicate()
+  return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def command():
+  """The module; its flags are the process's."""
+  from launch import train
+
+  return train
+
+
+@pytest.fixture
+def run(command, monkeypatch, capsys, tmp_path):
+  """Runs the command in this process: status, stdout, stderr."""
+  monkeypatch.setattr(
+    app,
+    "run",
+    lambda main, flags_parser: sys.exit(main(flags_parser(sys.argv))),
+  )
+  # Whatever it writes by default is not to stay.
+  monkeypatch.chdir(tmp_path)
+
+  def run_main(*arguments):
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as raised:
+      command_line.run(command.run)
+    captured = capsys.readouterr()
+    return raised.value.code, captured.out, captured.err
+
+  return run_main
+
+
+def _assert_one_line(status, err, message):
+  assert status == 2
+  assert message in err
+  assert "Traceback" not in err
+  last = err.strip().splitlines()[-1]
+  assert last.startswith("error: ")
+  assert message in last
+
+
+def test_dry_run_prints_the_resolved_config():
+  status, out, err = _run("--dry_run", "--preset=mnist", "--kappa=0.06")
+  assert status == 0, err
+  config = runs.Config.from_json(json.loads(out))
+  assert config == runs.presets.get("mnist").replace(kappa=0.06)
+
+
+def test_mistake_found_by_training_is_one_line_and_status_2(tmp_path):
+  workdir = tmp_path / "run"
+  status, _, err = _run("--posterior=nvq", f"--workdir={workdir}")
+  _assert_one_line(status, err, "did you mean 'nvp'?")
+  assert not (workdir / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+  ("arguments", "expected"),
+  [
+    ([], {}),
+    (["--kappa=0.3"], {"kappa": 0.3}),
+    (
+      ["--constraint=re:0.1"],
+      {"kappa": None, "constraint": ("re:0.1",)},
+    ),
+    (
+      ["--model_option=a=1", "--model_option=b=2"],
+      {"model_option": ("a=1", "b=2")},
+    ),
+    (["--xla", "--seed=7"], {"xla": True, "seed": 7}),
+    (["--gradient_clip=0.5"], {"gradient_clip": 0.5}),
+  ],
+  ids=str,
+)
+def test_flags_override_the_preset(run, arguments, expected):
+  status, out, _ = run("--dry_run", *arguments)
+  assert status == 0
+  config = runs.Config.from_json(json.loads(out))
+  assert config == runs.presets.get("digits").replace(**expected)
+
+
+def test_every_setting_is_a_flag(command):
+  del command
+  for name in runs.Config().to_json():
+    assert name in flags.FLAGS
+    assert flags.FLAGS[name].help
+
+
+@pytest.mark.parametrize(
+  ("argument", "message"),
+  [
+    ("--datset=mnist", "Unknown flag --datset; did you mean --dataset?"),
+    ("mnist", "Unexpected argument 'mnist'"),
+    ("--num_steps=many", "num_steps=many"),
+    ("--preset=mnsit", "did you mean 'mnist'"),
+    ("--dataset=digit", "Unknown data set 'digit'; did you mean 'digits'"),
+    ("--objective=gecko", "did you mean 'geco'"),
+    ("--kappa=0", "`kappa` must be positive and finite; got 0.0."),
+    ("--kappa=-1", "`kappa` must be positive and finite; got -1.0."),
+    ("--kappa=nan", "`kappa` must be positive and finite; got nan."),
+    ("--constraint=re", "NAME:TOLERANCE"),
+    ("--constraint=ee:1", "Unknown constraint 'ee'; did you mean 're'"),
+    ("--update_rule=log_ratio", "'log_ratio' needs `rate`"),
+    ("--model_option=depht=1", "option of the model 'vae' 'depht'"),
+    ("--image_size=65", "64"),
+    ("--batch_size=5000", "batch_size"),
+    ("--learning_rate=0", "`learning_rate` must be positive and finite"),
+    ("--dataset=image_folder:/nowhere", "/nowhere"),
+  ],
+  ids=str,
+)
+def test_mistake_is_one_line_and_status_2(run, argument, message, tmp_path):
+  status, out, err = run(argument, *(a for a in _TINY if "kappa" not in a))
+  _assert_one_line(status, err, message)
+  assert err.count("\n") == 1
+  assert out == ""
+  assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_kappa_beside_constraint_is_refused(run):
+  status, _, err = run("--kappa=0.1", "--constraint=re:0.1")
+  _assert_one_line(status, err, "`kappa` and `constraint` exclude each other")
+
+
+def test_workdir_of_another_run_is_refused(run, tmp_path):
+  folder = runs.Workdir(str(tmp_path / "theirs"))
+  folder.create()
+  folder.claim(runs.presets.get("digits"), (8, 8, 1))
+  status, _, err = run(f"--workdir={folder.path}", *_TINY)
+  _assert_one_line(status, err, "kappa is 0.1 there and 0.2 here")
+
+
+def test_workdir_that_cannot_be_written_is_refused(run, tmp_path):
+  (tmp_path / "file").write_text("")
+  status, _, err = run(f"--workdir={tmp_path / 'file' / 'run'}", *_TINY)
+  _assert_one_line(status, err, "`workdir` must be a folder")
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_as_if_left_alone(tmp_path):
+  """SIGKILL once step 16 was reported, between two checkpoints or in one."""
+  arguments = [
+    *_TINY,
+    f"--num_steps={tiny.NUM_STEPS}",
+    "--log_every=2",
+    "--evaluate_every=4",
+    "--checkpoint_every=2",
+    "--steps_per_call=2",
+  ]
+  straight, killed = tmp_path / "straight", tmp_path / "killed"
+  status, out, err = _run(f"--workdir={straight}", *arguments)
+  assert status == 0, err
+  assert "test_rmse" in out
+  with _popen(f"--workdir={killed}", *arguments) as process:
+    with contextlib.suppress(StopIteration):
+      while not next(process.stdout).startswith("step 16/"):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+  assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+  status, _, err = _run(f"--workdir={killed}", *arguments)
+  assert status == 0, err
+  there, here = tiny.checkpointed(straight), tiny.checkpointed(killed)
+  assert there.keys() == here.keys()
+  for key, value in there.items():
+    assert (value == here[key]).all(), key
+  rows = [
+    tiny.without_timings(runs.Workdir(str(w)).read_metrics())
+    for w in (straight, killed)
+  ]
+  assert len(rows[0]) == tiny.NUM_STEPS // 2
+  assert rows[0] == rows[1]
