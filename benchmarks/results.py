@@ -75,7 +75,8 @@ def _train(
 
 def _largest_multiplier(rows: list[dict[str, Any]]) -> float | None:
   seen = [r["geco/re/multiplier"] for r in rows if "geco/re/multiplier" in r]
-  return max(seen) if seen else None
+  # A multiplier that overflowed has no number in the metrics.
+  return None if not seen or None in seen else max(seen)
 
 
 def _thinned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -90,5 +91,5 @@ def _thinned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
   }
 
 
-def _rounded(value: float) -> float:
-  return float(f"{value:.5g}")
+def _rounded(value: float | None) -> float | None:
+  return None if value is None else float(f"{value:.5g}")

@@ -9,14 +9,11 @@ from sklearn import datasets
 import geco_tf
 
 images = datasets.load_digits().data.astype("float32") / 16.0
-encoder = keras.Sequential(
-  [keras.layers.Dense(64, "relu"), keras.layers.Dense(16)]
-)
+layer = keras.layers.Dense
+encoder = keras.Sequential([keras.Input([64]), layer(64, "relu"), layer(16)])
 decoder = keras.Sequential(
-  [keras.layers.Dense(64, "relu"), keras.layers.Dense(64, "sigmoid")]
+  [keras.Input([8]), layer(64, "relu"), layer(64, "sigmoid")]
 )
-encoder.build((None, 64))
-decoder.build((None, 8))
 variables = encoder.trainable_variables + decoder.trainable_variables
 optimizer = keras.optimizers.Nadam(2e-3)
 geco = geco_tf.GECO([geco_tf.constraints.ReconstructionError(kappa=0.15)])

@@ -17,6 +17,8 @@ class UserError(ValueError):
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
   """The error for a name that is not among the known ones, nearest first."""
   known = sorted(known)
+  if not known:
+    return UserError(f"Unknown {kind} {name!r}; there are none.")
   nearest = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
   hint = (
     f"did you mean {' or '.join(repr(n) for n in nearest)}?"

@@ -27,7 +27,7 @@ config_flags.define(defaults="the preset's")
 def run() -> None:
   """Flags to a config, and one call."""
   config = runs.presets.resolve(_PRESET.value, config_flags.given())
-  runs.validate(config)
+  runs.build.check(config)
   if _DRY_RUN.value:
     print(json.dumps(config.to_json(), indent=2))
     return

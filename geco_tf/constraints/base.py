@@ -89,8 +89,9 @@ class PositiveErrorConstraint(Constraint):
   def relative_violation(
     self, moving_average: tf.Tensor, bound: tf.Tensor
   ) -> tf.Tensor:
-    # The floor keeps the logarithm finite where the error is (nearly) 0.
-    return tf.math.log(tf.maximum(1.0 + moving_average / bound, 1e-12))
+    # Finite where the error is 0, and where the ratio overflows.
+    ratio = tf.clip_by_value(1.0 + moving_average / bound, 1e-12, 1e12)
+    return tf.math.log(ratio)
 
 
 def check_tolerance(name: str, value: float, *, positive: bool = True) -> float:

@@ -10,14 +10,19 @@ from geco_tf.data import sources
 
 METHODS = ("area", "crop", "pad")
 _CHUNK = 1024
+# Far above what models take, and far below what memory cannot.
+_MAX_SIZE = 512
 
 
 def check_options(image_size: int | None, method: str) -> None:
   """Raises a UserError unless `fit` would take the options."""
   if method not in METHODS:
     raise errors.unknown_name("resize method", method, METHODS)
-  if image_size is not None and image_size < 1:
-    raise errors.UserError(f"`image_size` must be positive; got {image_size}.")
+  if image_size is not None and not 1 <= image_size <= _MAX_SIZE:
+    raise errors.UserError(
+      f"`image_size` must be positive and at most {_MAX_SIZE}; got "
+      f"{image_size}."
+    )
 
 
 def fit(images: np.ndarray, image_size: int, *, method: str) -> np.ndarray:

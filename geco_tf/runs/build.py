@@ -10,7 +10,19 @@ import tensorflow as tf
 
 from geco_tf import constraints, data, errors, models, multipliers, objectives
 from geco_tf.runs import specs
-from geco_tf.runs.config import Config
+from geco_tf.runs.config import Config, validate
+
+
+def check(config: Config) -> None:
+  """Makes all that needs no data, so that mistakes show before it is loaded.
+
+  Raises:
+    UserError: names the setting, what it needs and what it got.
+  """
+  validate(config)
+  if config.objective == "geco":
+    build_constraints(config)
+    build_update_rule(config)
 
 
 def build_data(config: Config) -> Any:

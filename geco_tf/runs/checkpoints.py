@@ -55,6 +55,7 @@ def restore_or_explain(
   Raises:
     UserError: if it does not hold these variables in these shapes.
   """
+  status = None
   try:
     status = checkpoint.restore(path)
     if partial:
@@ -63,6 +64,8 @@ def restore_or_explain(
     else:
       status.assert_consumed()
   except (AssertionError, ValueError) as error:
+    if status is not None:
+      status.expect_partial()  # One line says it all; TensorFlow has dozens.
     reason = " ".join(str(error).split())[:200]
     raise errors.UserError(
       f"The checkpoint {path!r} is of another model: {reason}"

@@ -68,7 +68,7 @@ class Config:
   xla: bool = _field(False, "compile forward and backward pass.")
   steps_per_call: int = _field(50, "steps between looks at the host.")
   # What is written.
-  log_every: int = _field(100, "steps a row of metrics averages over.")
+  log_every: int = _field(100, "steps between rows of metrics.")
   evaluate_every: int = _field(1_000, "steps between test measurements.")
   checkpoint_every: int = _field(1_000, "steps between checkpoints.")
   keep_checkpoints: int = _field(2, "how many checkpoints to keep.")
@@ -145,6 +145,8 @@ def validate(config: Config) -> Config:
   models.registry[config.model]
   objectives.registry[config.objective]
   multipliers.registry[specs.parse(config.update_rule).name]
+  if config.model == "vae":
+    models.posteriors.registry[config.posterior]
   _check_ranges(config)
   _check_constraints(config)
   return config

@@ -72,11 +72,12 @@ def run(
     step = stop
     window.add(train_step.metric_names, np.asarray(steps))
     progress.advance(step)
-    if step % intervals.log == 0 or step == intervals.total:
+    is_measured = step % intervals.evaluate == 0 or step == intervals.total
+    if step % intervals.log == 0 or is_measured:
       row = metrics_log.row(step, window.pop_means(), num_dims)
       seconds = max(time.monotonic() - clock, 1e-9)
       row["steps_per_second"] = (step - since) / seconds
-      if step % intervals.evaluate == 0 or step == intervals.total:
+      if is_measured:
         row.update(evaluate(step))
       log.add(row)
       progress.show(row)

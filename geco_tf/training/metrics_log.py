@@ -3,6 +3,7 @@
 """From the metrics of single steps to rows, files and TensorBoard."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,8 +96,10 @@ class MetricsLog:
       self._writer = tf.summary.create_file_writer(workdir.file("tensorboard"))
 
   def add(self, new_row: dict[str, Any]) -> None:
-    """Appends a row."""
-    self.rows.append(new_row)
+    """Appends a row; what is not finite is null in the file."""
+    self.rows.append(
+      {n: v if math.isfinite(v) else None for n, v in new_row.items()}
+    )
     if self._writer is None:
       return
     with self._writer.as_default(step=new_row["step"]):

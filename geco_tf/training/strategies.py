@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which devices a run uses."""
 
+import functools
+
 import tensorflow as tf
 
 from geco_tf import errors
@@ -11,19 +13,26 @@ def make(name: str, *, virtual_devices: int = 1) -> tf.distribute.Strategy:
   """The `tf.distribute` strategy of that name.
 
   Args:
-    name: "one" (the first GPU, or the CPU) or "mirrored" (all GPUs, or all
-      logical CPUs).
+    name: "one" (TensorFlow's own choice of device) or "mirrored" (all GPUs, or
+      all logical CPUs).
     virtual_devices: into how many logical CPUs to split the machine first.
 
   Raises:
     UserError: if TensorFlow runs already with another number of CPUs.
   """
   split_cpu(virtual_devices)
-  gpus = tf.config.list_logical_devices("GPU")
   if name == "one":
-    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+    return tf.distribute.get_strategy()
+  gpus = tf.config.list_logical_devices("GPU")
   devices = gpus or tf.config.list_logical_devices("CPU")
-  return tf.distribute.MirroredStrategy([d.name for d in devices])
+  return _mirrored(tuple(d.name for d in devices))
+
+
+# A second one over the same devices would start its collectives at the keys of
+# the first, and fail at the first tensor of another shape.
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+  return tf.distribute.MirroredStrategy(devices)
 
 
 def split_cpu(virtual_devices: int) -> None:

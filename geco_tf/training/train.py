@@ -10,11 +10,11 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import data as data_lib
-from geco_tf import evaluation, objectives
-from geco_tf.data import pipeline
+from geco_tf import errors, evaluation, objectives
+from geco_tf.data import pipeline, sources
 from geco_tf.runs import build
 from geco_tf.runs.checkpoints import Checkpoints
-from geco_tf.runs.config import Config, validate
+from geco_tf.runs.config import Config
 from geco_tf.runs.workdir import Workdir
 from geco_tf.training import (
   loop,
@@ -64,14 +64,18 @@ def train(
   Raises:
     UserError: for anything that the user can mend, before any training.
   """
-  validate(config)
+  build.check(config)
   strategy = strategies.make(
     config.strategy, virtual_devices=config.virtual_devices
   )
   folder = None if workdir is None else Workdir(workdir)
   if folder is not None:
     folder.create()
-  source = data if data is not None else build.build_data(config)
+  if data is None:
+    source = build.build_data(config)
+  else:
+    sources.check(data)
+    source = data
   run = _Run(config, strategy, source, model, folder)
   return run.finish(show_progress)
 
@@ -98,6 +102,7 @@ class _Run:
       if model is None:
         model = build.build_model(config, shape)
         build.create_variables(model, shape)
+      _check_scope(model, strategy)
       self.model = model
       self.objective = build.build_objective(config)
       variables = step.trainable_variables(self.model, self.objective)
@@ -241,6 +246,20 @@ class _Run:
     if self._average is not None:
       state["weight_average"] = self._average
     return state
+
+
+def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
+  if not model.trainable_variables:
+    raise errors.UserError(
+      "`model` must have its variables; call it once before training."
+    )
+  if not all(
+    strategy.extended.variable_created_in_scope(v) for v in model.variables
+  ):
+    raise errors.UserError(
+      "`model` must be made, and called once, under the scope of the strategy "
+      "that `training.strategies.make` returns."
+    )
 
 
 def _schedule(config: Config) -> optimizers.WarmupThenDecay:

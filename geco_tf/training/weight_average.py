@@ -11,6 +11,11 @@ import tensorflow as tf
 class WeightAverage(tf.Module):
   """Follows variables: average ← d·average + (1 − d)·variable."""
 
+  # They are the model's, not this module's.
+  _TF_MODULE_IGNORED_PROPERTIES = frozenset(
+    (*tf.Module._TF_MODULE_IGNORED_PROPERTIES, "_variables")
+  )
+
   def __init__(
     self,
     variables: Sequence[tf.Variable],

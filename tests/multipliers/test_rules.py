@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import geco_tf
 from geco_tf import constraints, errors, multipliers
+from geco_tf.multipliers import auto
 
 _LARGEST_CHANGE = 12.0
 
@@ -86,7 +87,8 @@ def test_bad_rate_is_refused(rule, rate):
 
 
 def _auto_by_hand(relative, start):
-  """The equations of Auto's docstring in float64."""
+  """The equations of Auto's docstring in float64, whatever its constants."""
+  gain, climb, fall = auto._GAIN, auto._FASTEST_CLIMB, auto._FASTEST_FALL
   log_multiplier = first = math.log(start)
   highest, lowest, before = -math.inf, math.inf, None
   path = []
@@ -94,8 +96,9 @@ def _auto_by_hand(relative, start):
     e = min(max(r, -1.0), 1.0)
     highest, lowest = max(highest, r), min(lowest, r)
     v = (highest - lowest + 0.5) / (t + 100.0)
-    log_multiplier += min(max(16.0 * v * e, -1.5 * v), 0.4 * v)
-    log_multiplier += 0.5 * (e - (e if before is None else before))
+    log_multiplier += min(max(gain * v * e, -fall * v), climb * v)
+    change = e - (e if before is None else before)
+    log_multiplier += auto._PROPORTIONAL * change
     log_multiplier = min(max(log_multiplier, first - 12.0), first + 12.0)
     before = e
     path.append(math.exp(log_multiplier))
@@ -128,8 +131,8 @@ def test_auto_is_invariant_to_the_networks_speed():
   steps, slowing by s scales v by 1/s. Between the times a and b the integral
   parts differ by at most
 
-    1.5 (range + ½) ∫ (1/(τ + 100/s) − 1/(τ + 100)) dτ
-      ≤ 1.5 (range + ½) ln((a + 100) / (a + 100/s))
+    fall (range + ½) ∫ (1/(τ + 100/s) − 1/(τ + 100)) dτ
+      ≤ fall (range + ½) ln((a + 100) / (a + 100/s))
 
   and the proportional part, a sum of differences of e, not at all.
   """
@@ -140,7 +143,7 @@ def test_auto_is_invariant_to_the_networks_speed():
   fast = np.log(_path(multipliers.Auto(), trace[slowdown - 1 :: slowdown]))
   slow = np.log(_path(multipliers.Auto(), trace, jit=True))
   slow = slow[slowdown - 1 :: slowdown]
-  largest_speed = 1.5 * (np.ptp(trace) + 0.5)
+  largest_speed = auto._FASTEST_FALL * (np.ptp(trace) + 0.5)
   bound = largest_speed * np.log((a + 100.0) / (a + 100.0 / slowdown))
   # The sums are left against right ends: one step of the largest speed more.
   bound += largest_speed / a
