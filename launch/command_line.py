@@ -24,13 +24,13 @@ def run(main: Callable[[], object]) -> None:
   Args:
     main: takes nothing; flags are parsed when it is called.
   """
-  # TensorFlow and TFDS tell much at level INFO that is of no use here.
-  if "verbosity" in flags.FLAGS:
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
   app.run(lambda argv: _call(main), flags_parser=_parse)
 
 
 def _call(main: Callable[[], object]) -> int:
+  if not ("verbosity" in flags.FLAGS and flags.FLAGS["verbosity"].present):
+    # TensorFlow and TFDS tell much at level INFO that is of no use here.
+    logging.set_verbosity(logging.WARNING)
   try:
     main()
   except errors.UserError as error:

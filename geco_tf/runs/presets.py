@@ -14,7 +14,7 @@ from geco_tf.runs.config import Config
 
 _DIGITS = Config(
   dataset="digits", latent_size=32, hidden_size=256, coupling_width=64,
-  kappa=0.1, num_steps=3_000, learning_rate=1e-3, schedule="cosine",
+  kappa=0.1, num_steps=6_000, learning_rate=1e-3, schedule="cosine",
 )  # fmt: skip
 _MNIST = Config(
   dataset="mnist", kappa=0.1, num_steps=5_000, learning_rate=1e-3,
