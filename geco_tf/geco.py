@@ -68,6 +68,8 @@ class GECO(tf.Module):
     if isinstance(constraints, constraints_lib.Constraint):
       constraints = [constraints]
     constraints = list(constraints)
+    for constraint in constraints:
+      _check_constraint(constraint)
     self._constraints = {c.name: c for c in constraints}
     if not constraints:
       raise errors.UserError("`constraints` must hold at least one; got none.")
@@ -89,7 +91,7 @@ class GECO(tf.Module):
 
   @property
   def multipliers(self) -> dict[str, tf.Tensor]:
-    """Name → λ, [] or [K]; before the first update, where it will start."""
+    """Name → λ, [] or [K]; 1 until `initialize` or the first `update`."""
     return {n: d.multiplier.read_value() for n, d in self._duals.items()}
 
   @property
@@ -126,10 +128,12 @@ class GECO(tf.Module):
             f"The constraint {name!r} needs `{key}`; pass {key}=... to "
             "constraint_values."
           )
-    return {
-      name: constraint(targets, reconstruction, **context)
-      for name, constraint in self._constraints.items()
-    }
+    values = {}
+    for name, constraint in self._constraints.items():
+      named = _accepted(constraint, context)
+      values[name] = constraint(targets, reconstruction, **named)
+      _check_shape(constraint, values[name].violation)
+    return values
 
   def lagrangian(
     self,
@@ -181,8 +185,9 @@ class GECO(tf.Module):
 
     Returns:
       Scalars: `geco/<constraint>/` + `multiplier`, `constraint` (Ĉ),
-      `moving_average`, `satisfied` (0 or 1); for vector constraints the mean
-      over entries, and the `multiplier_max` and `moving_average_max`.
+      `moving_average`, and `satisfied` (1 if every entry seen so far is); for
+      vector constraints the mean over entries, and also `multiplier_max` and
+      `moving_average_max`.
     """
     sums = _all_reduce(
       {n: _batch_sums(v, self._dtype) for n, v in values.items()}
@@ -249,18 +254,19 @@ class _Dual(tf.Module):
     return tf.reduce_sum(multiplier * c) + self._rule.penalty(mean)
 
   def initialize(self, value: constraints_lib.ConstraintValue) -> None:
-    self._start(_batch_sums(value, self._dtype), tf.constant(True))
+    sums = _batch_sums(value, self._dtype)
+    self._start(sums, _is_finite(sums))
 
   def update(self, sums: _BatchSums, bound: tf.Tensor) -> dict[str, tf.Tensor]:
     mean, shape = sums.mean, self.multiplier.shape
     bound = tf.broadcast_to(tf.cast(bound, self._dtype), shape)
-    is_finite = tf.reduce_all(
-      tf.math.is_finite(sums.violation) & tf.math.is_finite(sums.weight)
-    )
+    is_finite = _is_finite(sums)
     self._start(sums, is_finite)
     active = is_finite & (sums.weight > 0)
     moving_average = tf.where(active, self._average(mean), self.moving_average)
     relative = self._constraint.relative_violation(moving_average, bound)
+    # A bound of 0 has no ratio to it; such a constraint stays where it is.
+    relative = tf.where(tf.math.is_finite(relative), relative, 0.0)
     old_state = self._state_type(*(v.read_value() for v in self.rule_state))
     old_multiplier = self.multiplier.read_value()
     new_state, new_multiplier = self._rule.update(
@@ -276,11 +282,13 @@ class _Dual(tf.Module):
     self.num_updates.assign_add(tf.cast(active, tf.int64))
     self.num_skipped.assign_add(tf.cast(~is_finite, tf.int64))
     satisfied = self._constraint.is_satisfied(moving_average, bound)
+    seen = self.num_updates > 0
+    all_satisfied = tf.reduce_all(satisfied | ~seen) & tf.reduce_any(seen)
     return _scalars(
       multiplier=multiplier,
       constraint=mean,
       moving_average=moving_average,
-      satisfied=tf.cast(satisfied, self._dtype),
+      satisfied=tf.cast(all_satisfied, self._dtype),
     )
 
   def _average(self, mean: tf.Tensor) -> tf.Tensor:
@@ -290,6 +298,8 @@ class _Dual(tf.Module):
 
   def _current_multiplier(self, sums: _BatchSums) -> tf.Tensor:
     natural = sums.initial_multiplier / sums.num_replicas
+    # ln λ has to exist; a NaN stays one, and is not started from.
+    natural = tf.where(natural <= 0, tf.ones_like(natural), natural)
     start = self._rule.initial_multiplier(natural)
     return tf.where(self.initialized, self.multiplier, start)
 
@@ -304,14 +314,55 @@ class _Dual(tf.Module):
     self.initialized.assign(is_first | self.initialized)
 
 
+def _check_constraint(constraint: Any) -> None:
+  if not isinstance(constraint, constraints_lib.Constraint):
+    raise errors.UserError(
+      "`constraints` must be of the class `geco_tf.constraints.Constraint`; "
+      f"got {constraint!r}."
+    )
+  if not isinstance(getattr(constraint, "name", None), str):
+    raise errors.UserError(
+      f"A constraint must have a `name`; {type(constraint).__name__} has none."
+    )
+
+
+def _context_parameters(
+  constraint: constraints_lib.Constraint,
+) -> list[inspect.Parameter]:
+  """What a constraint may be given beside targets and reconstruction."""
+  (_, _, *more) = inspect.signature(constraint.__call__).parameters.values()
+  return more
+
+
 def _required(constraint: constraints_lib.Constraint) -> tuple[str, ...]:
   """The context that a constraint cannot do without."""
-  parameters = inspect.signature(constraint.__call__).parameters.values()
   return tuple(
     p.name
-    for p in parameters
-    if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+    for p in _context_parameters(constraint)
+    if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
   )
+
+
+def _accepted(
+  constraint: constraints_lib.Constraint, context: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The part of the context that a constraint names; all for **context."""
+  parameters = _context_parameters(constraint)
+  if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    return dict(context)
+  names = {p.name for p in parameters}
+  return {k: v for k, v in context.items() if k in names}
+
+
+def _check_shape(
+  constraint: constraints_lib.Constraint, violation: tf.Tensor
+) -> None:
+  expected = [None] if constraint.size is None else [None, constraint.size]
+  if not violation.shape.is_compatible_with(expected):
+    raise errors.UserError(
+      f"The constraint {constraint.name!r} of size {constraint.size} must have "
+      f"violations of shape {expected}; got {violation.shape}."
+    )
 
 
 def _rule_for(
@@ -338,6 +389,11 @@ def _state_variable(value: tf.Tensor, name: str) -> tf.Variable:
     synchronization=tf.VariableSynchronization.ON_READ,
     aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
   )
+
+
+def _is_finite(sums: _BatchSums) -> tf.Tensor:
+  """Whether a batch may move anything: bool []."""
+  return tf.reduce_all([tf.reduce_all(tf.math.is_finite(s)) for s in sums])
 
 
 def _batch_sums(

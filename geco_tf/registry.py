@@ -24,10 +24,12 @@ class Registry:
   def register(self, name: str, builder: Callable[..., Any]):
     """Adds builder under name and returns it.
 
+    Running a notebook's cell again may replace what it registered before.
+
     Raises:
       UserError: if another builder has the name already.
     """
-    if self._builders.get(name, builder) is not builder:
+    if name in self._builders and not _is_same(self._builders[name], builder):
       raise errors.UserError(f"The {self._kind} {name!r} exists already.")
     self._builders[name] = builder
     return builder
@@ -86,10 +88,23 @@ class Registry:
     return builder(*args, **given)
 
 
+def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+  """Whether both are, or were, one definition in one place."""
+  names = [
+    (getattr(b, "__module__", None), getattr(b, "__qualname__", None))
+    for b in (one, other)
+  ]
+  return one is other or (names[0] == names[1] and None not in names[0])
+
+
 def _parameters(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
   """The arguments of a function, or of a class's constructor."""
   if not inspect.isclass(builder):
     return dict(inspect.signature(builder).parameters)
   # The metaclass of a Sonnet module hides them behind *args.
   (_, *arguments) = inspect.signature(builder.__init__).parameters.items()
-  return dict(arguments)
+  return {
+    name: p
+    for name, p in arguments
+    if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+  }

@@ -33,6 +33,9 @@ def _call(main: Callable[[], object]) -> int:
     logging.set_verbosity(logging.WARNING)
   try:
     main()
+  except KeyboardInterrupt:
+    _print("stopped; the same command goes on from the last checkpoint.")
+    return 130
   except errors.UserError as error:
     _print(str(error))
     return USER_ERROR_STATUS

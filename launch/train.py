@@ -22,6 +22,7 @@ _DRY_RUN = flags.DEFINE_bool(
   "dry_run", False, "print the resolved config and stop."
 )
 config_flags.define(defaults="the preset's")
+flags.adopt_module_key_flags(config_flags)
 
 
 def run() -> None:

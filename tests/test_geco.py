@@ -332,3 +332,58 @@ def test_checkpoint_keeps_everything(tmp_path):
 def test_mistakes_are_named(make, message):
   with pytest.raises(geco_tf.errors.UserError, match=message):
     make()
+
+
+def test_satisfied_of_a_vector_needs_every_entry():
+  geco = geco_tf.GECO([Given(size=4)])
+  metrics = geco.update(_values(geco, [[-1.0, -1.0, -1.0, 0.5]]))
+  assert float(metrics["geco/given/satisfied"]) == 0.0
+  # An entry that no batch has had yet speaks neither way.
+  geco = geco_tf.GECO([Given(size=2)])
+  metrics = geco.update(_values(geco, [[-1.0, 9.0]], [[1.0, 0.0]]))
+  assert float(metrics["geco/given/satisfied"]) == 1.0
+
+
+def test_nothing_measured_is_not_satisfied():
+  geco = geco_tf.GECO([Given()])
+  metrics = geco.update(_values(geco, [np.nan]))
+  assert float(metrics["geco/given/satisfied"]) == 0.0
+
+
+def test_initialize_with_a_non_finite_batch_starts_nothing():
+  constraint = geco_tf.constraints.ReconstructionError(0.1)
+  geco = geco_tf.GECO([constraint])
+  good = tf.constant([[0.0, 1.0]])
+  bad = tf.constant([[0.0, np.nan]])
+  geco.initialize(geco.constraint_values(bad, good))
+  geco.initialize(geco.constraint_values(good, good))
+  np.testing.assert_allclose(geco.multipliers["re"], 2.0, rtol=1e-6)
+
+
+class NoContext(geco_tf.constraints.Constraint):
+  """Names no context at all."""
+
+  name = "no_context"
+
+  def __call__(self, targets, reconstruction):
+    error = targets - reconstruction
+    return geco_tf.constraints.ConstraintValue(
+      error, None, tf.ones([]), tf.ones([])
+    )
+
+
+def test_constraint_is_given_the_context_that_it_names():
+  geco = geco_tf.GECO([NoContext()])
+  values = geco.constraint_values(tf.ones([2]), tf.zeros([2]), kl=tf.ones([2]))
+  np.testing.assert_array_equal(values["no_context"].violation, [1.0, 1.0])
+
+
+def test_violation_of_another_shape_is_named():
+  geco = geco_tf.GECO([NoContext()])
+  with pytest.raises(geco_tf.errors.UserError, match="'no_context' of size"):
+    geco.constraint_values(tf.ones([2, 3]), tf.zeros([2, 3]))
+
+
+def test_what_is_no_constraint_is_named():
+  with pytest.raises(geco_tf.errors.UserError, match="must be of the class"):
+    geco_tf.GECO([0.1])

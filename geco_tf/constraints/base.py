@@ -23,8 +23,8 @@ class ConstraintValue(NamedTuple):
 
   violation: tf.Tensor  # [B, K], C(x, g(z)), in the constraint's own units.
   weight: tf.Tensor | None  # [B, K] ≥ 0, the share of each example; None is 1.
-  bound: tf.Tensor  # [K], the size of the tolerance in C's units.
-  initial_multiplier: tf.Tensor  # [K], the natural λ before the first update.
+  bound: tf.Tensor  # [K] > 0, the size of the tolerance in C's units.
+  initial_multiplier: tf.Tensor  # [K] > 0, the natural λ to start from.
 
 
 class Constraint(abc.ABC):
@@ -32,8 +32,9 @@ class Constraint(abc.ABC):
 
   Subclasses compute `violation` and say how large the tolerance is; the rest
   has defaults. Whatever else a constraint needs from the model or the data
-  comes by keyword: a method that names `labels`, say, is given them, and an
-  absent one is an error that names it.
+  comes by keyword: a `__call__` that names `labels`, say, is given them, and an
+  absent one is an error that names it. A registered constraint is built with
+  its tolerance as the first argument.
 
   Attributes:
     name: the key in `values`, in the metrics and in `geco.multipliers`.

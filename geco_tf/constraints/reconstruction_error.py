@@ -19,7 +19,8 @@ class ReconstructionError(base.PositiveErrorConstraint):
   κ is in the units of the data: .1 on images in [0, 1] is an RMSE of a tenth
   of the range, whatever the size of the image. Under "sum" the multiplier is
   λ = 1/2σ² of the Gaussian decoder N(g, σ²I) with the same trade-off. "mean"
-  changes the units of λ by D and nothing else.
+  changes the units of λ by D and nothing else (except under
+  `Exponential`, which starts from 1 in either unit).
 
   Source: Rezende & Viola 2018, Table 1; the units are BUILD_NOTES 1.
   """
@@ -74,7 +75,9 @@ class ReconstructionError(base.PositiveErrorConstraint):
       bound=bound,
       # Targets that are all one grey have no scale: then it is 1.
       initial_multiplier=tf.where(
-        variance > 0, 1.0 / (2.0 * variance * scale), 1.0 / scale
+        tf.equal(variance, 0.0),
+        tf.ones_like(variance) / scale,
+        1.0 / (2.0 * variance * scale),
       ),
     )
 

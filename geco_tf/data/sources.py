@@ -89,6 +89,10 @@ def check(source: Source) -> None:
       [N, H, W, 1 or 3] with floats in [0, 1], labels are not int32 of shape [N]
       in [0, num_classes), or train and test differ in shape.
   """
+  if not isinstance(source, Source):
+    raise errors.UserError(
+      f"`data` must be a `geco_tf.data.Source`; got {type(source).__name__}."
+    )
   for split_name, split in (("train", source.train), ("test", source.test)):
     check_split(split, what=f"The {split_name} split of {source.name!r}")
     if split.labels is not None and source.num_classes is None:

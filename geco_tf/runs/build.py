@@ -20,9 +20,9 @@ def check(config: Config) -> None:
     UserError: names the setting, what it needs and what it got.
   """
   validate(config)
-  if config.objective == "geco":
-    build_constraints(config)
-    build_update_rule(config)
+  # Also where the objective does not read them: a κ of -1 is a slip.
+  build_constraints(config)
+  build_update_rule(config)
 
 
 def build_data(config: Config) -> Any:
@@ -65,9 +65,16 @@ def build_constraints(config: Config) -> list[constraints.Constraint]:
       raise errors.UserError(
         f"`constraint` must be NAME:TOLERANCE; got {text!r}."
       )
-    built.append(
-      constraints.registry.build(name, tolerance, available=_values(config))
+    constraint = constraints.registry.build(
+      name, tolerance, available=_values(config)
     )
+    if isinstance(constraint, constraints.ReconstructionError) and (
+      constraint.kappa >= 1.0
+    ):
+      raise errors.UserError(
+        f"`kappa` must be below 1, as images are in [0, 1]; got {tolerance}."
+      )
+    built.append(constraint)
   return built
 
 

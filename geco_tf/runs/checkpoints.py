@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Saving and restoring everything that a run goes on from."""
 
+import os
 from typing import Any
 
 import tensorflow as tf
@@ -23,7 +24,7 @@ class Checkpoints:
   @property
   def latest(self) -> str | None:
     """Path of the newest complete checkpoint."""
-    return self._manager.latest_checkpoint
+    return self._manager.latest_checkpoint or _newest(self._manager.directory)
 
   def save(self, step: int) -> None:
     """Writes the state after `step` updates."""
@@ -40,6 +41,13 @@ class Checkpoints:
       return 0
     restore_or_explain(self._checkpoint, self.latest)
     return int(self.step.numpy())
+
+
+def _newest(directory: str) -> str | None:
+  """The newest checkpoint by its name, where the list of them was lost."""
+  paths = tf.io.gfile.glob(os.path.join(directory, "ckpt-*.index"))
+  paths = [path.removesuffix(".index") for path in paths]
+  return max(paths, key=lambda p: int(p.rpartition("-")[2]), default=None)
 
 
 def restore_or_explain(
@@ -63,6 +71,12 @@ def restore_or_explain(
       status.expect_partial()
     else:
       status.assert_consumed()
+  except (tf.errors.OpError, IndexError) as error:
+    reason = " ".join(str(error).split())[:200]
+    raise errors.UserError(
+      f"The checkpoint {path!r} cannot be read: {reason} Remove its files to "
+      "go on from the one before."
+    ) from error
   except (AssertionError, ValueError) as error:
     if status is not None:
       status.expect_partial()  # One line says it all; TensorFlow has dozens.

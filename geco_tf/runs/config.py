@@ -4,6 +4,8 @@
 
 import dataclasses
 import math
+import types
+import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +98,8 @@ class Config:
     Raises:
       UserError: if a name is not a field: another version wrote it.
     """
+    if not isinstance(values, dict):
+      raise errors.UserError(f"A config must be a record; got {values!r}.")
     values = {
       k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
     }
@@ -132,6 +136,7 @@ def validate(config: Config) -> Config:
   Raises:
     UserError: names the setting, what it needs and what it got.
   """
+  _check_types(config)
   for name in _POSITIVE:
     value = getattr(config, name)
     if not (math.isfinite(value) and value > 0):
@@ -152,7 +157,26 @@ def validate(config: Config) -> Config:
   return config
 
 
+def _check_types(config: Config) -> None:
+  hints = typing.get_type_hints(Config)
+  for field in dataclasses.fields(config):
+    value, hint = getattr(config, field.name), hints[field.name]
+    allowed = (
+      typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    )
+    kinds = tuple(typing.get_origin(kind) or kind for kind in allowed)
+    if float in kinds:
+      kinds += (int,)
+    is_bool = isinstance(value, bool) and bool not in kinds
+    if is_bool or not isinstance(value, kinds):
+      raise errors.UserError(
+        f"`{field.name}` must be of type {field.type}; got {value!r}."
+      )
+
+
 def _check_ranges(config: Config) -> None:
+  if not 0 <= config.seed < 2**31:
+    raise errors.UserError(f"`seed` must be in [0, 2**31); got {config.seed}.")
   for name in ("decay", "weight_average"):
     value = getattr(config, name)
     if value is not None and not 0.0 <= value < 1.0:
@@ -162,9 +186,10 @@ def _check_ranges(config: Config) -> None:
       f"`final_learning_rate` must be in [0, 1]; got "
       f"{config.final_learning_rate}."
     )
-  if config.warmup_steps < 0:
+  if not 0 <= config.warmup_steps < config.num_steps:
     raise errors.UserError(
-      f"`warmup_steps` must not be negative; got {config.warmup_steps}."
+      f"`warmup_steps` must not be negative, and fewer than num_steps="
+      f"{config.num_steps}; got {config.warmup_steps}."
     )
   if config.gradient_clip is not None and not config.gradient_clip > 0:
     raise errors.UserError(

@@ -33,6 +33,8 @@ class Workdir:
   def __init__(self, path: str):
     """Args: path: of the folder; need not exist yet."""
     self.path = os.fspath(path)
+    if not self.path:
+      raise errors.UserError("`workdir` must be a path; got an empty one.")
 
   def file(self, *names: str) -> str:
     return os.path.join(self.path, *names)
@@ -55,12 +57,18 @@ class Workdir:
         f"cannot: {reason}"
       ) from error
 
-  def claim(self, config: Config, image_shape: Sequence[int]) -> None:
+  def claim(
+    self,
+    config: Config,
+    image_shape: Sequence[int],
+    data: Mapping[str, Any] | None = None,
+  ) -> None:
     """Writes config.json, or checks that this run's stands there already.
 
     Args:
       config: of the run.
       image_shape: (H, W, C) of the data that it found.
+      data: what else tells these data from others, as JSON has it.
 
     Raises:
       UserError: if the folder holds a run with another config; says what
@@ -76,6 +84,7 @@ class Workdir:
       content = {
         "config": config.to_json(),
         "image_shape": list(image_shape),
+        "data": dict(data or {}),
         "versions": _versions(),
       }
       write_json(self.file("config.json"), content)
@@ -86,6 +95,12 @@ class Workdir:
         f"images are {self.read_image_shape()} there and {tuple(image_shape)} "
         "here"
       )
+    there = read_json(self.file("config.json")).get("data") or {}
+    differences += [
+      f"the data's {name} is {there[name]} there and {value} here"
+      for name, value in (data or {}).items()
+      if there.get(name, value) != value
+    ]
     if differences:
       raise errors.UserError(
         f"`workdir` {self.path!r} holds a run with another config: "
@@ -115,7 +130,7 @@ class Workdir:
       raise errors.UserError(
         f"`workdir` must hold a run; {self.path!r} has no config.json."
       )
-    if not isinstance(content, dict) or key not in content:
+    if not isinstance(content, dict) or not content.get(key):
       raise errors.UserError(f"{path!r} is no run's config: it has no {key!r}.")
     return content[key]
 
@@ -125,12 +140,15 @@ class Workdir:
     if not tf.io.gfile.exists(path):
       return []
     with tf.io.gfile.GFile(path) as f:
-      rows = []
-      for line in f.read().splitlines():
-        try:
-          rows.append(json.loads(line))
-        except json.JSONDecodeError:
-          break
+      rows: list[dict[str, Any]] = []
+      try:
+        for line in f.read().splitlines():
+          row = json.loads(line)
+          if not (isinstance(row, dict) and "step" in row):
+            break
+          rows.append(row)
+      except ValueError:
+        pass
     return rows
 
   def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -170,7 +188,7 @@ def read_json(path: str) -> Any:
   with tf.io.gfile.GFile(path) as f:
     try:
       return json.load(f)
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # Not JSON, or not even text.
       raise errors.UserError(f"{path!r} is not JSON: {error}.") from error
 
 

@@ -91,6 +91,8 @@ def summary_table(summary: Mapping[str, Any]) -> rich_table.Table:
   """The measurements at the end as a table."""
   table = rich_table.Table("measured", "value", title="Summary")
   for name, value in summary.items():
+    if value is None:  # Not asked for: κ of an ELBO.
+      continue
     if isinstance(value, Mapping):
       for key, inner in value.items():
         table.add_row(f"{name}/{key}", _text(inner))

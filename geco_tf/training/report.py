@@ -62,7 +62,7 @@ def summarize(
   train = measure(measurer, source.train, _NUM_EXAMPLES)
   test = measure(measurer, source.test, _NUM_EXAMPLES)
   summary: dict[str, Any] = {
-    "dataset": config.dataset,
+    "dataset": source.name,
     "objective": config.objective,
     "num_steps": config.num_steps,
     "kappa": kappa(objective),
@@ -75,11 +75,14 @@ def summarize(
     "num_test_examples": test.num_examples,
   }
   if isinstance(objective, objectives.ConstrainedKL):
-    summary["satisfied"] = _is_satisfied(objective, train.rmse, rows[-1])
+    last = rows[-1] if rows else {}
+    summary["satisfied"] = _is_satisfied(objective, train.rmse, last)
     summary["multiplier"] = {
       name: value.numpy().tolist()
       for name, value in objective.geco.multipliers.items()
     }
+  elif isinstance(objective, objectives.ELBO):
+    summary["sigma"] = float(tf.sqrt(objective.variance()))
   return summary
 
 
@@ -130,7 +133,7 @@ def _is_satisfied(
     if isinstance(constraint, constraints.ReconstructionError):
       satisfied &= rmse <= (1.0 + constraints.SLACK) * constraint.kappa
     else:
-      satisfied &= row[f"geco/{name}/satisfied"] > 0.5
+      satisfied &= (row.get(f"geco/{name}/satisfied") or 0.0) > 0.5
   return satisfied
 
 

@@ -41,6 +41,7 @@ class TrainStep:
     seed: int,
     gradient_clip: float | None = None,
     weight_average: WeightAverage | None = None,
+    has_labels: bool = True,
     xla: bool = False,
   ):
     """Builds the step; all objects must have been made under the strategy.
@@ -53,6 +54,7 @@ class TrainStep:
       seed: of the noise.
       gradient_clip: largest global norm of the averaged gradient.
       weight_average: updated after each step.
+      has_labels: whether the batches' labels mean anything.
       xla: whether to compile forward and backward pass.
     """
     self._strategy = strategy
@@ -62,6 +64,7 @@ class TrainStep:
     self._seed = seed
     self._gradient_clip = gradient_clip
     self._weight_average = weight_average
+    self._has_labels = has_labels
     self.variables = trainable_variables(model, objective)
     self._gradients = tf.function(
       self._forward_and_backward, jit_compile=xla or None
@@ -140,9 +143,16 @@ class TrainStep:
       tape.watch(self.variables)
       outputs = self._model(batch.images, seed=seed)
       loss, statistics = self._objective.loss(
-        batch.images, outputs, labels=batch.labels, decoder=self._model.decode
+        batch.images,
+        outputs,
+        labels=batch.labels if self._has_labels else None,
+        decoder=self._model.decode,
       )
-    gradients = tape.gradient(loss, self.variables)
+    gradients = tape.gradient(
+      loss,
+      self.variables,
+      unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
     error = tf.math.squared_difference(batch.images, outputs.reconstruction)
     means = tf.stack([loss, tf.reduce_mean(outputs.kl), tf.reduce_mean(error)])
     return _Gradients(gradients, statistics, means)

@@ -3,9 +3,11 @@
 """From a config to a trained model and a folder full of results."""
 
 import contextlib
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -117,7 +119,7 @@ class _Run:
     self._checkpoints = None
     self._first_step = 0
     if folder is not None:
-      folder.claim(config, shape)
+      folder.claim(config, shape, _fingerprint(source))
       self._checkpoints = Checkpoints(
         folder.file("checkpoints"),
         keep=config.keep_checkpoints,
@@ -151,6 +153,7 @@ class _Run:
       seed=config.seed,
       gradient_clip=config.gradient_clip,
       weight_average=self._average,
+      has_labels=self._source.train.labels is not None,
       xla=config.xla,
     )
     intervals = loop.Intervals(
@@ -193,8 +196,12 @@ class _Run:
     seed = tf.constant([config.seed, 0], tf.int32)
     with self._strategy.scope():
       outputs = self.model(batch.images, seed=seed)
+      has_labels = self._source.train.labels is not None
       first = self.objective.loss(
-        batch.images, outputs, labels=batch.labels, decoder=self.model.decode
+        batch.images,
+        outputs,
+        labels=batch.labels if has_labels else None,
+        decoder=self.model.decode,
       )
       self.objective.initialize(first.statistics)
 
@@ -249,7 +256,11 @@ class _Run:
 
 
 def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
-  if not model.trainable_variables:
+  try:
+    has_variables = bool(model.trainable_variables)
+  except ValueError:  # Sonnet's, for a module without any.
+    has_variables = False
+  if not has_variables:
     raise errors.UserError(
       "`model` must have its variables; call it once before training."
     )
@@ -260,6 +271,16 @@ def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
       "`model` must be made, and called once, under the scope of the strategy "
       "that `training.strategies.make` returns."
     )
+
+
+def _fingerprint(source: data_lib.Source) -> dict[str, Any]:
+  """Tells one data set from another of the same shape."""
+  images = source.train.images
+  some = images[:: max(1, len(images) // 1000)]
+  return {
+    "num_examples": len(images),
+    "crc32": zlib.crc32(np.ascontiguousarray(some).tobytes()),
+  }
 
 
 def _schedule(config: Config) -> optimizers.WarmupThenDecay:

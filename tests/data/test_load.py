@@ -89,7 +89,11 @@ def test_registered_source_gets_its_path_and_known_options(register):
     ("npz", {}, "'npz' needs a path; write npz:PATH"),
     ("image_folder:", {}, "needs a path; write image_folder:PATH"),
     ("celeb_a:", {}, "needs a path; write celeb_a:PATH"),
-    ("digits", {"image_size": 0}, "`image_size` must be positive; got 0"),
+    (
+      "digits",
+      {"image_size": 0},
+      "`image_size` must be positive and at most 512; got 0",
+    ),
     ("digits", {"resize": "ara"}, "Unknown resize method 'ara'.*'area'"),
     (
       "digits",

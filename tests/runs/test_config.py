@@ -108,7 +108,7 @@ def test_setting_that_must_be_positive_is_named(name, bad):
       r"`final_learning_rate` must be in \[0, 1\]",
     ),
     ({"final_learning_rate": math.nan}, "`final_learning_rate` .* got nan"),
-    ({"warmup_steps": -1}, "`warmup_steps` must not be negative; got -1"),
+    ({"warmup_steps": -1}, "`warmup_steps` must not be negative.*got -1"),
     ({"gradient_clip": 0.0}, "`gradient_clip` must be positive; got 0"),
     ({"gradient_clip": math.nan}, "`gradient_clip` must be positive; got nan"),
     (

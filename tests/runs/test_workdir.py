@@ -139,3 +139,16 @@ def test_interrupted_write_leaves_the_old_file(folder, monkeypatch):
     folder.write_summary({"rmse": 0.2, "more": "x" * 10_000})
   with open(path) as f:
     assert json.load(f) == {"rmse": 0.1}
+
+
+def test_claim_refuses_other_data_of_the_same_shape(folder):
+  config = tiny.config()
+  folder.claim(config, _SHAPE, {"crc32": 1})
+  folder.claim(config, _SHAPE, {"crc32": 1})
+  with pytest.raises(errors.UserError, match="crc32 is 1 there and 2 here"):
+    folder.claim(config, _SHAPE, {"crc32": 2})
+
+
+def test_empty_path_is_refused():
+  with pytest.raises(errors.UserError, match="must be a path"):
+    runs.Workdir("")
