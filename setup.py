@@ -32,6 +32,7 @@ _INSTALL_REQUIRES = [
   "tensorboard>=2.20,<2.22",
   "tensorflow-datasets>=4.9.9,<5",
   "tensorflow-probability~=0.25.0",
+  "tqdm>=4.66",
 ]
 _CPU = ["tensorflow>=2.20,<2.22", "tf_keras>=2.20,<2.22"]
 _GPU = ["tensorflow[and-cuda]>=2.20,<2.22", "tf_keras>=2.20,<2.22"]
