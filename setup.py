@@ -81,6 +81,7 @@ setuptools.setup(
   extras_require={"cpu": _CPU, "gpu": _GPU, "tpu": _TPU, "dev": _DEV},
   entry_points={
     "console_scripts": [
+      "geco-reproduce = launch.reproduce:main",
       "geco-train = launch.train:main",
       "geco-prepare-data = launch.prepare_data:main",
     ]

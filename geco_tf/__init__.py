@@ -16,10 +16,13 @@ from geco_tf.version import __version__
 _LAZY = (
   "data",
   "evaluation",
+  "experiments",
+  "failure_modes",
   "figures",
   "models",
   "objectives",
   "runs",
+  "theory",
   "training",
 )
 

@@ -85,7 +85,7 @@ class Workdir:
         "config": config.to_json(),
         "image_shape": list(image_shape),
         "data": dict(data or {}),
-        "versions": _versions(),
+        "versions": versions(),
       }
       write_json(self.file("config.json"), content)
       return
@@ -201,15 +201,16 @@ def _differences(there: Config, here: Config) -> list[str]:
   ]
 
 
-def _versions() -> dict[str, str]:
-  versions = {
+def versions() -> dict[str, str]:
+  """Of this package and of what decides its numbers."""
+  found = {
     "geco_tf": version.__version__,
     "python": platform.python_version(),
   }
   for package in _PACKAGES:
     try:
-      versions[package] = importlib.metadata.version(package)
+      found[package] = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
       # TensorFlow's wheel has another name on TPUs.
-      versions[package] = "not found by this name"
-  return versions
+      found[package] = "not found by this name"
+  return found

@@ -1,0 +1,25 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The figures and tables of the papers, one file each, by name."""
+
+from geco_tf import registry as registry_lib
+from geco_tf.experiments.base import Folder, Settings, cost, folder_of
+from geco_tf.experiments.base import reproduce as _reproduce
+
+__all__ = [
+  "Folder",
+  "Settings",
+  "cost",
+  "folder_of",
+  "register",
+  "registry",
+  "reproduce",
+]
+
+registry = registry_lib.Registry("item")
+register = registry.register
+
+
+def reproduce(item: str, settings: Settings, outdir: str) -> dict:
+  """Runs a registered item; see `base.reproduce`."""
+  return _reproduce(item, registry[item], settings, outdir)
