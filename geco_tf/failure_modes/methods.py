@@ -6,11 +6,10 @@ Every loss is a sum over restarts of what each would minimise alone, and Adam
 works on each number by itself, so that no restart touches another.
 """
 
-import abc
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,13 +17,11 @@ import tensorflow as tf
 from geco_tf import geco
 from geco_tf.constraints import base as constraints_base
 from geco_tf.constraints import reconstruction_error
-from geco_tf.failure_modes import ensembles, posteriors
-from geco_tf.training import optimizers
+from geco_tf.failure_modes import descent, ensembles, posteriors
 
-Decode = Callable[[tf.Tensor], tf.Tensor]  # z [G, K] → x [1, G, D]
-OnProgress = Callable[[int, np.ndarray], None]  # The step, and losses [R].
-_STEPS_PER_CALL = 500
+Decode = Callable[[np.ndarray], Any]  # z [G, K] → x [1, G, D]
 _REGRESSION_SPREAD = 1.5
+_REGRESSION_POINTS = 20_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,10 +59,23 @@ class RestartErrors(constraints_base.PositiveErrorConstraint):
   It is `constraints.ReconstructionError` for every restart.
   """
 
-  def __init__(self, kappa: float, num_restarts: int):
-    """Args: kappa: the RMSE per dimension; num_restarts: R."""
+  def __init__(
+    self,
+    kappa: float,
+    num_restarts: int,
+    *,
+    initial_multiplier: float | None = None,
+  ):
+    """Builds the constraint.
+
+    Args:
+      kappa: the RMSE per dimension.
+      num_restarts: R.
+      initial_multiplier: None is the data's scale, as for one model.
+    """
     self.name = "re"
     self.size = num_restarts
+    self._initial_multiplier = initial_multiplier
     self._bound = kappa**2
     self._one = reconstruction_error.ReconstructionError(kappa)
 
@@ -76,12 +86,14 @@ class RestartErrors(constraints_base.PositiveErrorConstraint):
     del context
     bound = tf.fill([self.size], targets.shape[2] * self._bound)
     error = tf.reduce_sum((targets - reconstruction) ** 2, axis=2)
-    variance = tf.math.reduce_variance(targets, axis=[0, 2])
+    start = 0.5 / tf.math.reduce_variance(targets, axis=[0, 2])
+    if self._initial_multiplier is not None:
+      start = tf.fill([self.size], self._initial_multiplier)
     return constraints_base.ConstraintValue(
       violation=error - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=0.5 / variance,
+      initial_multiplier=start,
     )
 
   def is_satisfied(
@@ -103,7 +115,7 @@ def fit(
   batch_size: int = 100,
   learning_rate: float = 3e-3,
   seed: int = 0,
-  on_progress: OnProgress | None = None,
+  on_progress: descent.OnProgress | None = None,
 ) -> ensembles.Ensemble:
   """Trains R restarts of a method.
 
@@ -148,6 +160,7 @@ def fit(
     batch_size=batch_size,
     learning_rate=learning_rate,
     seed=seed,
+    is_started=start is not None,
     on_progress=on_progress,
   )
   return ensemble
@@ -162,23 +175,36 @@ def train(
   batch_size: int = 100,
   learning_rate: float = 3e-3,
   seed: int = 0,
-  on_progress: OnProgress | None = None,
+  is_started: bool = False,
+  on_progress: descent.OnProgress | None = None,
 ) -> None:
-  """Trains an ensemble from where it stands; arguments as those of `fit`.
+  """Trains an ensemble from where it stands.
 
   Under GECO, σ² becomes the mean squared error on the data at the end ("Taming
   VAEs", equation 26).
+
+  Args:
+    ensemble: is changed.
+    data: and the rest, as `fit` has them.
+    method: as there.
+    num_steps: as there.
+    batch_size: as there.
+    learning_rate: as there.
+    seed: as there.
+    is_started: the ensemble is a model of these data already, so that GECO's λ
+      starts at 1/2σ² and not at the data's scale.
+    on_progress: as there.
   """
   if method.is_constrained:
-    loss: _Loss = _ConstrainedLoss(ensemble)
+    loss: descent.Loss = _ConstrainedLoss(ensemble, is_started)
   else:
     loss = _Bound(ensemble, method)
   decoder_variables = ensemble.decoder.trainable_variables
   if method.learns_variance:
     decoder_variables = (*decoder_variables, ensemble.log_variance)
-  trainer = _Trainer(
+  trainer = descent.Trainer(
     loss,
-    _draw_rows(data, ensemble.num_restarts, batch_size, seed),
+    descent.draw_rows(data, ensemble.num_restarts, batch_size, seed),
     ensemble.encoder_variables,
     decoder_variables,
     encoder_steps=method.encoder_steps,
@@ -196,7 +222,7 @@ def start_at(
   *,
   num_steps: int = 3_000,
   batch_size: int = 100,
-  learning_rate: float = 3e-3,
+  learning_rate: float = 1e-2,
   seed: int = 0,
 ) -> None:
   """Moves an ensemble to a given function and to posteriors fit for it.
@@ -209,7 +235,7 @@ def start_at(
   Args:
     ensemble: with σ² of the truth.
     decode: f, [G, K] → [1, G, D].
-    num_steps: of each of the three.
+    num_steps: of each fit of the posterior; the regression takes thrice that.
     batch_size: examples a step.
     learning_rate: of Adam at the start.
     seed: of the samples.
@@ -218,54 +244,32 @@ def start_at(
     ensemble.encoder_variables,
     ensemble.decoder.trainable_variables,
   )
-  for loss, encoder_variables, decoder_variables in (
-    (_Regression(ensemble, decode), (), decoder),
-    (_PosteriorFit(ensemble), encoder, ()),
-    (_Bound(ensemble, Method()), encoder, ()),
+  rng = np.random.default_rng(seed)
+  latents = _REGRESSION_SPREAD * rng.standard_normal(
+    [_REGRESSION_POINTS, ensemble.latent_size]
+  )
+  targets = np.asarray(decode(latents))[0]
+  restarts = ensemble.num_restarts
+  points = descent.draw_rows(targets, restarts, batch_size, seed, latents)
+  samples = _draw_samples(ensemble, batch_size, seed)
+  for loss, draw, encoder_variables, decoder_variables, share in (
+    (_Regression(ensemble), points, (), decoder, 3),
+    (_PosteriorFit(ensemble), samples, encoder, (), 1),
+    (_Bound(ensemble, Method()), samples, encoder, (), 1),
   ):
-    _Trainer(
+    descent.Trainer(
       loss,
-      _draw_pairs(ensemble, batch_size, seed),
+      draw,
       encoder_variables,
       decoder_variables,
-      num_steps=num_steps,
+      num_steps=share * num_steps,
       learning_rate=learning_rate,
     ).run()
 
 
-class _Batch(NamedTuple):
-  """Examples of each restart, and where their noise comes from."""
-
-  data: tf.Tensor  # [R, B, D]
-  latents: tf.Tensor | None  # [R, B, K], which the data were made from.
-  seed: tf.Tensor  # [2]
-
-
-# From a step's number to its batch.
-_Draw = Callable[[tf.Tensor], _Batch]
-
-
-def _draw_rows(
-  data: np.ndarray, num_restarts: int, batch_size: int, seed: int
-) -> _Draw:
-  """Rows of a table, with replacement."""
-  table = tf.constant(data, tf.float32)
-
-  def draw(step):
-    rows = tf.random.stateless_uniform(
-      [num_restarts, batch_size],
-      [seed, step],
-      maxval=table.shape[0],
-      dtype=tf.int32,
-    )
-    return _Batch(tf.gather(table, rows), None, tf.stack([seed + 1, step]))
-
-  return draw
-
-
-def _draw_pairs(
+def _draw_samples(
   ensemble: ensembles.Ensemble, batch_size: int, seed: int
-) -> _Draw:
+) -> descent.Draw:
   """(z, x) from the models themselves."""
   shape = [ensemble.num_restarts, batch_size]
 
@@ -280,45 +284,32 @@ def _draw_pairs(
     data = ensemble.decode_each(latents) + deviation * noise
     # A decoder that is held is not to learn through its own samples.
     data = tf.stop_gradient(data)
-    return _Batch(data, latents, tf.stack([seed + 4, step]))
+    return descent.Batch(data, latents, tf.stack([seed + 4, step]))
 
   return draw
 
 
-class _Loss(abc.ABC):
-  """What is minimised."""
-
-  def __init__(self, ensemble: ensembles.Ensemble):
-    self._ensemble = ensemble
-
-  @abc.abstractmethod
-  def __call__(self, batch: _Batch) -> tuple[tf.Tensor, Any]:
-    """Returns: [R], the loss of each restart, and what `update` needs."""
-
-  def update(self, state: Any) -> None:
-    """After a step of the weights."""
-    del state
-
-  def _latents(self, batch: _Batch, num_samples: int) -> tuple[tf.Tensor, ...]:
-    """Features, z ~ q and ln q."""
-    model = self._ensemble
-    features = model.features(batch.data)
-    noise = tf.random.stateless_normal(
-      [*batch.data.shape[:2], num_samples, model.latent_size], batch.seed
-    )
-    return features, *model.posterior.sample_and_log_prob(features, noise)
+def _draw_latents(
+  model: ensembles.Ensemble, batch: descent.Batch, num_samples: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Features, z ~ q and ln q."""
+  features = model.features(batch.data)
+  noise = tf.random.stateless_normal(
+    [*batch.data.shape[:2], num_samples, model.latent_size], batch.seed
+  )
+  return features, *model.posterior.sample_and_log_prob(features, noise)
 
 
-class _Bound(_Loss):
+class _Bound(descent.Loss):
   """−ELBO, β-VAE and IWAE: −ln (1/k) Σ w, w = p(x|z) (p(z)/q(z|x))^β."""
 
   def __init__(self, ensemble: ensembles.Ensemble, method: Method):
-    super().__init__(ensemble)
+    self._ensemble = ensemble
     self._method = method
 
   def __call__(self, batch):
     model, k = self._ensemble, self._method.num_importance_samples
-    features, latents, log_q = self._latents(batch, k)
+    features, latents, log_q = _draw_latents(model, batch, k)
     log_likelihood = model.log_likelihood_given(batch.data, latents)
     if k == 1:
       kl = self._method.beta * model.posterior.kl(features, latents, log_q)
@@ -329,18 +320,24 @@ class _Bound(_Loss):
     return -tf.reduce_mean(bound, axis=1), None
 
 
-class _ConstrainedLoss(_Loss):
+class _ConstrainedLoss(descent.Loss):
   """GECO: KL under an RMSE of at most σ, a multiplier for each restart."""
 
-  def __init__(self, ensemble: ensembles.Ensemble):
-    super().__init__(ensemble)
+  def __init__(self, ensemble: ensembles.Ensemble, is_started: bool):
+    self._ensemble = ensemble
     # Every restart has the same one to begin with.
-    kappa = math.exp(0.5 * float(ensemble.log_variance[0]))
-    self.geco = geco.GECO(RestartErrors(kappa, ensemble.num_restarts))
+    variance = float(ensemble.variance[0])
+    self.geco = geco.GECO(
+      RestartErrors(
+        math.sqrt(variance),
+        ensemble.num_restarts,
+        initial_multiplier=0.5 / variance if is_started else None,
+      )
+    )
 
   def __call__(self, batch):
     model = self._ensemble
-    features, latents, log_q = self._latents(batch, 1)
+    features, latents, log_q = _draw_latents(model, batch, 1)
     kl = model.posterior.kl(features, latents, log_q)
     values = self.geco.constraint_values(
       tf.transpose(batch.data, [1, 0, 2]),
@@ -354,25 +351,24 @@ class _ConstrainedLoss(_Loss):
     self.geco.update(state)
 
 
-class _Regression(_Loss):
-  """E ‖g(z) − f(z)‖² / 2σ², z ~ N(0, 1.5² I)."""
+class _Regression(descent.Loss):
+  """E ‖x − g(z)‖² / 2σ² over pairs."""
 
-  def __init__(self, ensemble: ensembles.Ensemble, decode: Decode):
-    super().__init__(ensemble)
-    self._decode = decode
+  def __init__(self, ensemble: ensembles.Ensemble):
+    self._ensemble = ensemble
 
   def __call__(self, batch):
-    latents = _REGRESSION_SPREAD * batch.latents
-    flat = tf.reshape(latents, [-1, latents.shape[-1]])
-    targets = tf.cast(self._decode(flat)[0], tf.float32)
-    targets = tf.reshape(targets, [*latents.shape[:2], -1])
-    error = (self._ensemble.decode_each(latents) - targets) ** 2
-    error = tf.reduce_sum(error, axis=2) / self._ensemble.variance[:, None]
-    return tf.reduce_mean(0.5 * error, axis=1), None
+    model = self._ensemble
+    error = (batch.data - model.decode_each(batch.latents)) ** 2
+    mean = tf.reduce_mean(tf.reduce_sum(error, axis=2), axis=1)
+    return 0.5 * mean / model.variance, None
 
 
-class _PosteriorFit(_Loss):
+class _PosteriorFit(descent.Loss):
   """−E ln q(z|x) under the model's own p(z, x)."""
+
+  def __init__(self, ensemble: ensembles.Ensemble):
+    self._ensemble = ensemble
 
   def __call__(self, batch):
     model = self._ensemble
@@ -380,76 +376,6 @@ class _PosteriorFit(_Loss):
     latents = batch.latents[:, :, tf.newaxis]
     log_q = model.posterior.log_prob(features, latents)
     return -tf.reduce_mean(log_q[..., 0], axis=1), None
-
-
-class _Trainer:
-  """Adam on the sum of the losses."""
-
-  def __init__(
-    self,
-    loss: _Loss,
-    draw: _Draw,
-    encoder_variables: Sequence[tf.Variable],
-    decoder_variables: Sequence[tf.Variable],
-    *,
-    encoder_steps: int = 0,
-    num_steps: int,
-    learning_rate: float,
-  ):
-    self._loss = loss
-    self._draw = draw
-    self._num_steps = num_steps
-    self._encoder_steps = encoder_steps
-    self._all = (*encoder_variables, *decoder_variables)
-    self._optimizer = _adam(self._all, num_steps, learning_rate)
-    self._encoder = tuple(encoder_variables)
-    if encoder_steps:
-      self._encoder_optimizer = _adam(
-        self._encoder, num_steps * encoder_steps, learning_rate
-      )
-
-  def run(self, on_progress: OnProgress | None = None) -> None:
-    """All steps."""
-    for first in range(0, self._num_steps, _STEPS_PER_CALL):
-      end = min(first + _STEPS_PER_CALL, self._num_steps)
-      loss = self._steps(tf.constant(first), tf.constant(end))
-      if on_progress is not None:
-        on_progress(end, loss.numpy())
-
-  @tf.function
-  def _steps(self, first: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    loss = self._step(first)
-    for step in tf.range(first + 1, end):
-      loss = self._step(step)
-    return loss
-
-  @tf.autograph.experimental.do_not_convert
-  def _step(self, step: tf.Tensor) -> tf.Tensor:
-    substeps = self._encoder_steps + 1
-    for i in range(self._encoder_steps):
-      self._apply(step * substeps + i, self._encoder, self._encoder_optimizer)
-    last = step * substeps + self._encoder_steps
-    loss, state = self._apply(last, self._all, self._optimizer)
-    self._loss.update(state)
-    return loss
-
-  def _apply(self, position, variables, optimizer) -> tuple[tf.Tensor, Any]:
-    batch = self._draw(position)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-      tape.watch(variables)
-      loss, state = self._loss(batch)
-      total = tf.reduce_sum(loss)
-    gradients = tape.gradient(total, variables)
-    optimizer.apply(gradients, variables)
-    return loss, state
-
-
-def _adam(variables, num_steps: int, learning_rate: float):
-  optimizer = optimizers.adam(
-    optimizers.WarmupThenDecay(learning_rate, num_steps, decay="cosine")
-  )
-  optimizer.build(variables)
-  return optimizer
 
 
 def _set_variance(
