@@ -12,7 +12,7 @@ import tensorflow as tf
 from geco_tf.training import optimizers
 
 OnProgress = Callable[[int, np.ndarray], None]  # The step, and losses [R].
-_STEPS_PER_CALL = 500
+STEPS_PER_CALL = 500
 
 
 class Batch(NamedTuple):
@@ -96,8 +96,8 @@ class Trainer:
 
   def run(self, on_progress: OnProgress | None = None) -> None:
     """All steps."""
-    for first in range(0, self._num_steps, _STEPS_PER_CALL):
-      end = min(first + _STEPS_PER_CALL, self._num_steps)
+    for first in range(0, self._num_steps, STEPS_PER_CALL):
+      end = min(first + STEPS_PER_CALL, self._num_steps)
       loss = self._steps(tf.constant(first), tf.constant(end))
       if on_progress is not None:
         on_progress(end, loss.numpy())

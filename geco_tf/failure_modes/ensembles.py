@@ -137,12 +137,15 @@ class Ensemble(tf.Module):
 
     Args:
       data: x, [N, D].
-      latents: z, [G, K].
+      latents: z, [G, K]; or [R, G, K], other ones for each restart.
 
     Returns:
       [R, N, G], nats.
     """
-    latents = tf.cast(latents, tf.float32)[tf.newaxis, tf.newaxis]
+    latents = tf.cast(latents, tf.float32)
+    if latents.shape.rank == 2:
+      latents = latents[tf.newaxis]
+    latents = latents[:, tf.newaxis]
     per_example = self.num_restarts * latents.shape[2]
     parts = self._over_examples(
       lambda x: self.posterior.log_prob(self.features(x), latents),

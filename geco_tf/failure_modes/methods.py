@@ -80,12 +80,26 @@ class RestartErrors(constraints_base.PositiveErrorConstraint):
     self._one = reconstruction_error.ReconstructionError(kappa)
 
   def __call__(
-    self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
+    self,
+    targets: tf.Tensor,
+    reconstruction: tf.Tensor,
+    squared_error: tf.Tensor | None = None,
+    **context: Any,
   ) -> constraints_base.ConstraintValue:
-    """Args: targets and reconstruction, [B, R, D]."""
+    """Every restart's error.
+
+    Args:
+      targets: [B, R, D].
+      reconstruction: [B, R, D].
+      squared_error: [B, R], in place of the reconstruction's, where that is an
+        expectation over several.
+      **context: not read.
+    """
     del context
     bound = tf.fill([self.size], targets.shape[2] * self._bound)
-    error = tf.reduce_sum((targets - reconstruction) ** 2, axis=2)
+    error = squared_error
+    if error is None:
+      error = tf.reduce_sum((targets - reconstruction) ** 2, axis=2)
     start = 0.5 / tf.math.reduce_variance(targets, axis=[0, 2])
     if self._initial_multiplier is not None:
       start = tf.fill([self.size], self._initial_multiplier)

@@ -1,0 +1,286 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Which failure modes a VAE shows on a table of numbers.
+
+Competing posteriors are trained on the same rows; where they disagree, the
+poorer one is at fault. Nothing here needs the truth.
+"""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from geco_tf import errors
+from geco_tf.failure_modes import (
+  ensembles,
+  methods,
+  posteriors,
+  tables,
+  two_sample,
+)
+
+# Held-out rows that are measured at most, and rows of a marginal KL's mixture.
+_MAX_TEST_ROWS = 1_000
+_MAX_MIXTURE_ROWS = 4_000
+_ELBO_SAMPLES = 200
+# A unit whose mean moves less than this is not used (Burda et al. 2016).
+_ACTIVE_VARIANCE = 0.01
+
+
+def _field(default: Any, help_text: str) -> Any:
+  return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+  """What a user may choose. Each field is a flag of the same name."""
+
+  latent_size: int = _field(4, "dimensions of z.")
+  kappa: float | None = _field(
+    None, "GECO's RMSE on standardised columns; else the noise nvp learned."
+  )
+  num_restarts: int = _field(5, "of each method, side by side.")
+  num_steps: int = _field(4_000, "of Adam.")
+  hidden_size: int = _field(32, "width of the two hidden layers.")
+  num_importance_samples: int = _field(2_000, "behind each ln p(x).")
+  test_share: float = _field(0.25, "of the rows, held out and measured.")
+  seed: int = _field(0, "of everything random.")
+
+  def check(self) -> None:
+    """Raises: UserError: for a value out of its range."""
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.name != "seed" and value is not None and not value > 0:
+        raise errors.UserError(f"`{field.name}` must be positive; got {value}.")
+    if not self.test_share < 1.0:
+      raise errors.UserError(
+        f"`test_share` must be below 1; got {self.test_share}."
+      )
+
+
+class _Trained(NamedTuple):
+  name: str
+  ensemble: ensembles.Ensemble
+
+
+# In the order of the report.
+LABELS = {
+  "mean_field": "mean field",
+  "nvp": "NVP",
+  "iwae": "IWAE (k = 10)",
+  "geco": "GECO, mean field",
+}
+_METHODS = {
+  "mean_field": methods.Method(learns_variance=True),
+  "nvp": methods.Method(posterior="nvp", learns_variance=True),
+  "iwae": methods.Method(num_importance_samples=10, learns_variance=True),
+  "geco": methods.Method(is_constrained=True),
+}
+
+
+def diagnose(
+  table: tables.Table,
+  settings: Settings,
+  *,
+  say: Callable[[str], None] = logging.info,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """Trains the competitors on a table and measures them on held-out rows.
+
+  Args:
+    table: the data, in any units; columns are standardised.
+    settings: of the user.
+    say: is told how far it is, a line at a time.
+
+  Returns:
+    The numbers, as JSON can hold them ("data", "settings", "methods" → name →
+    measurements), and the points of a picture: "held out" and each method's
+    samples, [M, D] each, standardised.
+
+  Raises:
+    UserError: for settings out of range.
+  """
+  settings.check()
+  split = tables.split(
+    table, test_share=settings.test_share, seed=settings.seed
+  )
+  test = split.test[:_MAX_TEST_ROWS]
+  found: dict[str, Any] = {}
+  samples = {"held out": test}
+  kappa = settings.kappa or 0.0
+  for name, method in _METHODS.items():
+    if name == "geco" and settings.kappa is None:
+      kappa = math.sqrt(found["nvp"]["variance"][found["nvp"]["best"]])
+    say(f"{LABELS[name]}: training {settings.num_restarts} restarts")
+    variance = 0.25 if name != "geco" else kappa**2
+    ensemble = _fit(split.train, method, variance, settings, say)
+    say(f"{LABELS[name]}: measuring")
+    found[name], samples[name] = measure(ensemble, split.train, test, settings)
+  data = {
+    "rows": len(table.values),
+    "training_rows": len(split.train),
+    "measured_rows": len(test),
+    "columns": list(table.columns),
+    "decoder_parameters": _decoder_parameters(ensemble),
+    "real_data": _two_samples(split.train, test, settings.seed),
+  }
+  chosen = dataclasses.asdict(settings) | {"kappa": kappa}
+  return {"data": data, "settings": chosen, "methods": found}, samples
+
+
+def warnings(num_rows: int, num_columns: int, settings: Settings) -> list[str]:
+  """What a table is too small for, in words; empty if it is large enough.
+
+  Args:
+    num_rows: to train on.
+    num_columns: of the table.
+    settings: of the user.
+  """
+  found = []
+  hidden, latents = settings.hidden_size, settings.latent_size
+  parameters = (
+    (latents + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * num_columns
+  )
+  if num_rows * num_columns < parameters:
+    found.append(
+      f"The decoder has {parameters:,} parameters and the training rows hold "
+      f"{num_rows * num_columns:,} numbers: it can learn them by heart. Gather "
+      f"{math.ceil(parameters / num_columns):,} rows, or lower --hidden_size."
+    )
+  if latents >= num_columns:
+    found.append(
+      f"{latents} latent dimensions for {num_columns} columns compress "
+      "nothing; lower --latent_size."
+    )
+  return found
+
+
+def _fit(train, method, variance, settings, say) -> ensembles.Ensemble:
+  def on_progress(step, losses):
+    if step % 1_000 == 0 or step == settings.num_steps:
+      say(f"  step {step:,}/{settings.num_steps:,}  loss {losses.mean():.3f}")
+
+  return methods.fit(
+    train,
+    method,
+    latent_size=settings.latent_size,
+    variance=variance,
+    num_restarts=settings.num_restarts,
+    hidden_sizes=(settings.hidden_size,) * 2,
+    num_steps=settings.num_steps,
+    seed=settings.seed,
+    on_progress=on_progress,
+  )
+
+
+def measure(
+  ensemble: ensembles.Ensemble,
+  train: np.ndarray,
+  test: np.ndarray,
+  settings: Settings,
+) -> tuple[dict[str, Any], np.ndarray]:
+  """Everything that is measured of one method.
+
+  Args:
+    ensemble: R trained restarts.
+    train: [N, D], what it was trained on.
+    test: [M, D], what it was not.
+    settings: of the user.
+
+  Returns:
+    Lists over restarts ("elbo", "log_likelihood", "variance", …; means over
+    rows, nats), numbers of the restart with the best ELBO in training ("best"),
+    and samples of that one, [M, D].
+  """
+  seed = settings.seed + 1
+  train_part = train[: len(test)]
+  elbo = ensemble.elbo(test, num_samples=_ELBO_SAMPLES, seed=seed).numpy()
+  log_likelihood = ensemble.log_likelihood(
+    test, num_samples=settings.num_importance_samples, seed=seed
+  ).numpy()
+  train_elbo = ensemble.elbo(train_part, num_samples=50, seed=seed).numpy()
+  best = int(train_elbo.mean(axis=1).argmax())
+  samples = ensemble.sample(len(test), seed=seed)[best].numpy()
+  found = {
+    "best": best,
+    "train_elbo": _means(train_elbo),
+    "elbo": _means(elbo),
+    "log_likelihood": _means(log_likelihood),
+    "log_likelihood_rows": log_likelihood[best].tolist(),
+    "posterior_gap": _means(log_likelihood - elbo),
+    "variance": ensemble.variance.numpy().tolist(),
+    "active_units": active_units(ensemble, train, seed=seed).tolist(),
+    "marginal_kl": marginal_kl(ensemble, train, test, seed=seed),
+    **_two_samples(samples, test, seed),
+  }
+  return found, samples
+
+
+def active_units(
+  ensemble: ensembles.Ensemble, data: np.ndarray, *, seed: int = 0
+) -> np.ndarray:
+  """How many latents move with x: Var_x(E_q z) > .01, [R].
+
+  Source: Burda et al. 2016, section 5.2.
+  """
+  latents = ensemble.sample_posterior(data, 50, seed=seed).numpy()
+  # The mean of 50 samples has their variance / 50 on top, taken off again.
+  within = latents.var(axis=2, ddof=1).mean(axis=1) / latents.shape[2]
+  moved = latents.mean(axis=2).var(axis=1) - within
+  return np.sum(moved > _ACTIVE_VARIANCE, axis=1)
+
+
+def marginal_kl(
+  ensemble: ensembles.Ensemble,
+  train: np.ndarray,
+  test: np.ndarray,
+  *,
+  seed: int = 0,
+) -> dict[str, Any]:
+  """KL(q(z) ‖ N(0, I)), q(z) = (1/N) Σ_n q(z|x_n) over the training rows.
+
+    (1/S) Σ_s [ln q(z_s) − ln N(z_s; 0, I)],  z_s ~ q(z|x), one for each row
+
+  Args:
+    ensemble: R restarts.
+    train: [N, D]. Of many rows the mixture takes M = 4,000; that
+      overestimates by at most ln(N / M).
+    test: its number of rows is S.
+    seed: of the samples.
+
+  Returns:
+    "value" [R], nats, and "bias_bound".
+
+  Source: "Taming VAEs", appendix D.
+  """
+  mixture = train[:_MAX_MIXTURE_ROWS]
+  rows = mixture[: len(test)]
+  latents = ensemble.sample_posterior(rows, 1, seed=seed)[:, :, 0]
+  log_prior = posteriors.log_prior(latents).numpy()
+  pairs = ensemble.posterior_log_prob(mixture, latents).numpy()
+  log_q = np.logaddexp.reduce(pairs, axis=1) - math.log(len(mixture))
+  return {
+    "value": _means(log_q - log_prior),
+    "bias_bound": math.log(len(train) / len(mixture)),
+  }
+
+
+def _two_samples(sample, test, seed) -> dict[str, Any]:
+  sample = sample[: len(test)]
+  return {
+    "mmd": two_sample.mmd(sample, test, seed=seed)._asdict(),
+    "classifier": two_sample.classifier_test(sample, test, seed=seed)._asdict(),
+  }
+
+
+def _decoder_parameters(ensemble: ensembles.Ensemble) -> int:
+  sizes = [v.shape[1:].num_elements() for v in ensemble.decoder.variables]
+  return int(sum(sizes))
+
+
+def _means(values: np.ndarray) -> list[float]:
+  """[R, rows] → R means."""
+  return values.mean(axis=1).astype(float).tolist()
