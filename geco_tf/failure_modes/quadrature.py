@@ -64,7 +64,7 @@ def latent_grid(num_latents: int, spacing: float | None = None) -> LatentGrid:
 
 
 def log_normal(z: np.ndarray) -> np.ndarray:
-  """ln N(z; 0, I) over the last axis, nats."""
+  """The prior: ln N(z; 0, I) over the last axis, nats."""
   size = z.shape[-1]
   return -0.5 * (np.sum(z**2, axis=-1) + size * np.log(2.0 * np.pi))
 
@@ -72,7 +72,7 @@ def log_normal(z: np.ndarray) -> np.ndarray:
 def log_likelihood(
   x: np.ndarray, means: np.ndarray, variance: np.ndarray
 ) -> np.ndarray:
-  """ln N(x; mean, σ²I) of every x under every mean, nats.
+  """The noise: ln N(x; mean, σ²I) of every x under every mean, nats.
 
   Args:
     x: [N, D].
@@ -96,7 +96,7 @@ def log_likelihood(
 def log_evidence(
   x: np.ndarray, decode: Decode, variance: np.ndarray, grid: LatentGrid
 ) -> np.ndarray:
-  """ln p(x) = ln ∫ N(x; f(z), σ²I) N(z; 0, I) dz.
+  """The log density ln p(x) = ln ∫ N(x; f(z), σ²I) N(z; 0, I) dz.
 
   Args:
     x: [N, D].
@@ -120,7 +120,7 @@ def log_evidence(
 def log_posterior(
   x: np.ndarray, decode: Decode, variance: np.ndarray, grid: LatentGrid
 ) -> np.ndarray:
-  """ln p(z|x) at every point of the grid, a density in z.
+  """The true posterior ln p(z|x) at every point, a density in z.
 
   Args:
     x: [N, D].
@@ -138,7 +138,7 @@ def log_posterior(
 
 
 def log_sum_exp(terms: np.ndarray) -> np.ndarray:
-  """ln Σ exp(terms) over the last axis; terms are overwritten."""
+  """The sum ln Σ exp(terms) over the last axis; overwrites terms."""
   largest = terms.max(axis=-1, keepdims=True)
   terms -= largest
   np.exp(terms, out=terms)
