@@ -3,6 +3,7 @@
 """The figures and tables of the papers, one file each, by name."""
 
 from geco_tf import registry as registry_lib
+from geco_tf.experiments import failure_modes, failure_modes_downstream
 from geco_tf.experiments.base import Folder, Settings, cost, folder_of
 from geco_tf.experiments.base import reproduce as _reproduce
 
@@ -18,6 +19,8 @@ __all__ = [
 
 registry = registry_lib.Registry("item")
 register = registry.register
+register("failure_modes", failure_modes.run)
+register("failure_modes_downstream", failure_modes_downstream.run)
 
 
 def reproduce(item: str, settings: Settings, outdir: str) -> dict:
