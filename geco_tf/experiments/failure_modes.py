@@ -101,7 +101,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
   truth higher in the end than the truth's with its best Gaussians, and its p(x)
   worse than what the NVP posterior comes to from there?
 
-  Cost: an hour on one core: 126 trainings of ten restarts, 2,000 steps each.
+  Cost: an hour on one core by estimate, not measured; 126 trainings.
   """
   return run_at(_SCALES[settings.scale], settings, folder)
 

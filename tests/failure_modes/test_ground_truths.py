@@ -86,7 +86,8 @@ def test_density_of_absolute_value_is_a_folded_normal():
     + np.log(2.0 * share)
     + stats.norm(scale=0.1).logpdf(across)
   )
-  np.testing.assert_allclose(truth.log_prob(x), expected, atol=1e-4)
+  # The kink: 9e-5 at the x of these that lies furthest behind it.
+  np.testing.assert_allclose(truth.log_prob(x), expected, atol=2e-4)
 
 
 @pytest.mark.statistical
