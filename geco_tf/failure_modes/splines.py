@@ -22,7 +22,7 @@ import tensorflow as tf
 # The spline maps [−B, B] onto itself and is the identity outside.
 _BOUND = 4.0
 _LEAST_SHARE = 1e-3  # of a bin in the width and in the height.
-_LEAST_SLOPE = 1e-3
+_LEAST_SLOPE = 1e-2
 _SOFTPLUS_INVERSE_OF_ONE = math.log(math.expm1(1.0 - _LEAST_SLOPE))
 
 

@@ -12,7 +12,8 @@ from scipy import optimize
 from geco_tf.constraints import ReconstructionError
 from geco_tf.failure_modes import ensembles, methods
 
-_VARIANCES = np.array([4.0, 1.0, 0.25])
+_VARIANCES = np.array([9.0, 1.0, 0.25])
+_UNIT = np.sqrt(_VARIANCES.mean())  # What networks see the data divided by.
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def _fit(data, method, **options):
       "num_restarts": 2,
       "hidden_sizes": (),
       "num_steps": 1_500,
-      "learning_rate": 2e-2,
+      "learning_rate": 3e-2,
       **options,
     },
   )
@@ -44,9 +45,9 @@ def test_learned_noise_is_that_of_probabilistic_pca(data):
   """σ² is the mean of the variances that one component leaves (Tipping)."""
   ensemble = _fit(data, methods.METHODS["vae_learned"])
   np.testing.assert_allclose(ensemble.variance, 0.625, rtol=0.03)
-  weight = ensemble.decoder.weights[0][:, 0].numpy() * np.sqrt(1.75)
+  weight = ensemble.decoder.weights[0][:, 0].numpy() * _UNIT
   np.testing.assert_allclose(
-    np.abs(weight[:, 0]), np.sqrt(4 - 0.625), rtol=0.05
+    np.abs(weight[:, 0]), np.sqrt(9.0 - 0.625), rtol=0.05
   )
   np.testing.assert_allclose(weight[:, 1:], 0.0, atol=0.1)
   # The posterior is Gaussian: nothing is lost by mean field.
@@ -92,7 +93,7 @@ def test_constraint_is_that_of_each_restart_alone():
     )
 
 
-@pytest.mark.parametrize("name", ["iwae_3", "geco_nvp"])
+@pytest.mark.parametrize("name", ["iwae_3", "geco"])
 def test_restart_is_the_same_whatever_the_number_beside_it(data, name):
   """No restart sees another, through Adam, noise, rows or multipliers."""
   trained = [
@@ -107,7 +108,7 @@ def test_restart_is_the_same_whatever_the_number_beside_it(data, name):
     for count in (1, 3)
   ]
   for one, many in zip(*(t.trainable_variables for t in trained), strict=True):
-    np.testing.assert_allclose(one[0], many[0], atol=1e-5)
+    np.testing.assert_allclose(one[0], many[0], atol=1e-4)
 
 
 def test_lagging_inference_fits_the_encoder_between_steps(data):
@@ -139,8 +140,8 @@ def test_more_importance_samples_move_nothing_where_q_is_exact(data):
 def test_beta_weighs_the_kl(data):
   """β = .5 at σ² is the VAE at σ²/2 up to a factor: variances lose σ²β."""
   ensemble = _fit(data, methods.Method(beta=0.5), variance=1.0)
-  weight = ensemble.decoder.weights[0][:, 0].numpy() * np.sqrt(1.75)
-  np.testing.assert_allclose(np.abs(weight[:, 0]), np.sqrt(3.5), rtol=0.05)
+  weight = ensemble.decoder.weights[0][:, 0].numpy() * _UNIT
+  np.testing.assert_allclose(np.abs(weight[:, 0]), np.sqrt(8.5), rtol=0.05)
 
 
 def test_start_is_the_given_function_and_its_posterior():

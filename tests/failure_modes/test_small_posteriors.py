@@ -17,7 +17,7 @@ def _made(name, latent_size):
   posterior = posteriors.registry[name](latent_size, _R, seed=0)
   for i, variable in enumerate(posterior.trainable_variables):
     noise = tf.random.stateless_normal(variable.shape, [1, i])
-    variable.assign_add(0.3 * noise)
+    variable.assign_add(0.1 * noise)
   features = tf.random.stateless_normal(
     [_R, _B, posterior.feature_size], [2, 0]
   )
