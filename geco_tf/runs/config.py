@@ -27,6 +27,13 @@ class Config:
   data_dir: str | None = _field(None, "where TFDS keeps its data sets.")
   image_size: int | None = _field(None, "side of the images after resizing.")
   resize: str = _field("area", "how to reach image_size: area, crop or pad.")
+  task: str | None = _field(None, "what is made of labelled digits, as sum.")
+  task_option: tuple[str, ...] = _field(
+    (), "NAME=VALUE, an argument of the task; repeatable."
+  )
+  pixel_noise: float = _field(0.0, "width of uniform noise on the data.")
+  bit_depth: int | None = _field(None, "bits a pixel of the data keeps.")
+  data_seed: int = _field(0, "of the colours, noise and partners of a task.")
   # Model.
   model: str = _field("vae", "registered model.")
   posterior: str = _field("nvp", "q(z|x): mean_field or nvp.")
@@ -35,6 +42,12 @@ class Config:
   hidden_size: int = _field(384, "width of the dense layers.")
   num_couplings: int = _field(4, "affine couplings of the nvp posterior.")
   coupling_width: int = _field(128, "hidden width of a coupling.")
+  draw_steps: int = _field(4, "steps of conv_draw.")
+  draw_hidden_size: int = _field(32, "channels of conv_draw's cores.")
+  latent_channels: int = _field(4, "channels of conv_draw's latents, a step.")
+  precision: str = _field(
+    "float32", "of conv_draw's convolutions: float32 or bfloat16."
+  )
   model_option: tuple[str, ...] = _field(
     (), "NAME=VALUE, an argument of a registered model; repeatable."
   )
@@ -117,13 +130,15 @@ _POSITIVE = (
   "latent_size", "channels", "hidden_size", "num_couplings", "coupling_width",
   "num_steps", "batch_size", "learning_rate", "steps_per_call", "log_every",
   "evaluate_every", "checkpoint_every", "keep_checkpoints", "virtual_devices",
-  "sigma", "beta", "anneal_share",
+  "sigma", "beta", "anneal_share", "draw_steps", "draw_hidden_size",
+  "latent_channels",
 )  # fmt: skip
 _CHOICES: dict[str, Sequence[str]] = {
   "schedule": ("constant", "cosine", "linear"),
   "strategy": ("one", "mirrored"),
   "resize": resizing.METHODS,
   "reduction": ("sum", "mean"),
+  "precision": ("float32", "bfloat16"),
 }
 
 
@@ -152,6 +167,13 @@ def validate(config: Config) -> Config:
   multipliers.registry[specs.parse(config.update_rule).name]
   if config.model == "vae":
     models.posteriors.registry[config.posterior]
+  if config.precision != "float32" and not models.registry.takes(
+    config.model, "precision"
+  ):
+    raise errors.UserError(
+      f"`precision` must be float32 for the model {config.model!r}; got "
+      f"{config.precision!r}."
+    )
   _check_ranges(config)
   _check_constraints(config)
   return config
@@ -175,8 +197,10 @@ def _check_types(config: Config) -> None:
 
 
 def _check_ranges(config: Config) -> None:
-  if not 0 <= config.seed < 2**31:
-    raise errors.UserError(f"`seed` must be in [0, 2**31); got {config.seed}.")
+  for name in ("seed", "data_seed"):
+    value = getattr(config, name)
+    if not 0 <= value < 2**31:
+      raise errors.UserError(f"`{name}` must be in [0, 2**31); got {value}.")
   for name in ("decay", "weight_average"):
     value = getattr(config, name)
     if value is not None and not 0.0 <= value < 1.0:

@@ -1,0 +1,202 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The weights of ConvDraw, and the layers that no step repeats."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+_SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
+
+
+def weight_dtype(dtype: tf.DType) -> tf.DType:
+  """The type of weights and of all that is not a convolution."""
+  return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+def kernel(
+  shape: Sequence[int],
+  fan_in: int,
+  name: str,
+  *,
+  dtype: tf.DType,
+  spread: float = 1.0,
+) -> tf.Variable:
+  """Weights of standard deviation spread / sqrt(fan_in)."""
+  initializer = snt.initializers.TruncatedNormal(
+    stddev=spread / math.sqrt(fan_in)
+  )
+  return tf.Variable(initializer(shape, weight_dtype(dtype)), name=name)
+
+
+class Conv(snt.Module):
+  """A convolution that computes in one type, with weights in another."""
+
+  def __init__(
+    self,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    dtype: tf.DType,
+    stride: int = 1,
+    spread: float = 1.0,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    shape = [kernel_size, kernel_size, in_channels, out_channels]
+    fan_in = kernel_size**2 * in_channels
+    self._dtype = dtype
+    self._stride = stride
+    self.kernel = kernel(shape, fan_in, "kernel", dtype=dtype, spread=spread)
+    self.bias = tf.Variable(
+      tf.zeros([out_channels], weight_dtype(dtype)), name="bias"
+    )
+
+  def __call__(self, maps: tf.Tensor) -> tf.Tensor:
+    result = tf.nn.conv2d(
+      tf.cast(maps, self._dtype),
+      tf.cast(self.kernel, self._dtype),
+      self._stride,
+      "SAME",
+    )
+    return tf.cast(result, self.bias.dtype) + self.bias
+
+
+class Core(snt.Module):
+  """The weights of a convolutional LSTM: a kernel for each of its inputs.
+
+  The convolution of inputs side by side is the sum of their convolutions, so
+  that inputs which no step changes can be convolved once. Gates are in the
+  order entry, forget, exit, candidate.
+  """
+
+  def __init__(
+    self,
+    in_channels: Mapping[str, int],
+    hidden_size: int,
+    kernel_size: int,
+    *,
+    dtype: tf.DType,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    fan_in = kernel_size**2 * sum(in_channels.values())
+    self.kernels = {
+      key: kernel(
+        [kernel_size, kernel_size, channels, 4 * hidden_size],
+        fan_in,
+        key,
+        dtype=dtype,
+      )
+      for key, channels in in_channels.items()
+    }
+    # Cells remember, to begin with.
+    self.bias = tf.Variable(
+      tf.repeat(tf.constant([0, 1, 0, 0], weight_dtype(dtype)), hidden_size),
+      name="bias",
+    )
+
+
+def lstm(
+  gates: tf.Tensor, cell: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """One step of a `Core`.
+
+    c <- sigmoid(forget) c + sigmoid(entry) tanh(candidate)
+    h <- sigmoid(exit) tanh(c)
+
+  Args:
+    gates: before their nonlinearities, [B, h, w, 4 hidden_size].
+    cell: c, [B, h, w, hidden_size]; None is 0.
+
+  Returns:
+    h and c.
+  """
+  entry, forget, exit_, candidate = tf.split(gates, 4, axis=-1)
+  new_cell = tf.sigmoid(entry) * tf.tanh(candidate)
+  if cell is not None:
+    new_cell += tf.sigmoid(forget) * cell
+  return tf.sigmoid(exit_) * tf.tanh(new_cell), new_cell
+
+
+class FeatureNetwork(snt.Module):
+  """Images to maps of the latents' side: convolutions s×s / s, then 3×3."""
+
+  def __init__(
+    self,
+    channels: int,
+    hidden_size: int,
+    stride: int,
+    *,
+    dtype: tf.DType,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    self.first = Conv(
+      channels, hidden_size, stride, stride=stride, dtype=dtype, name="first"
+    )
+    self.second = Conv(hidden_size, hidden_size, 3, dtype=dtype, name="second")
+
+  def __call__(self, images: tf.Tensor) -> tf.Tensor:
+    # Centred, because pixels in [0, 1] would drive every bias the same way.
+    return tf.nn.elu(self.second(tf.nn.elu(self.first(2.0 * images - 1.0))))
+
+
+class ContextEncoder(snt.Module):
+  """K images to one map of the latents' side; their order matters.
+
+  Every image goes through the same convolutions, and what comes out is joined
+  in order. A dense summary of all images reaches every place, because a label
+  is a fact about a whole image.
+  """
+
+  def __init__(
+    self,
+    context_shape: tuple[int, ...],
+    hidden_size: int,
+    stride: int,
+    *,
+    dtype: tf.DType,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    self._num_images, side, _, channels = context_shape
+    self._features = FeatureNetwork(
+      channels, hidden_size, stride, dtype=dtype, name="features"
+    )
+    width, side = hidden_size, side // stride
+    self._halvings = []
+    while side > _SUMMARY_SIDE:
+      halving = Conv(width, 2 * hidden_size, 3, stride=2, dtype=dtype)
+      self._halvings.append(halving)
+      width, side = 2 * hidden_size, (side + 1) // 2
+    self._dense = [
+      snt.Linear(8 * hidden_size, name=f"dense_{i}") for i in range(2)
+    ]
+    self._everywhere = snt.Linear(hidden_size, name="everywhere")
+    self._join = Conv(
+      self._num_images * hidden_size, hidden_size, 3, dtype=dtype, name="join"
+    )
+    # Until latents are used, a context is noise beside them in every core, and
+    # they may then never be; so it comes in by the optimizer's small steps.
+    self.gate = tf.Variable(
+      tf.zeros([hidden_size], weight_dtype(dtype)), name="gate"
+    )
+
+  def __call__(self, context: tf.Tensor) -> tf.Tensor:
+    """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
+    maps = self._features(tf.reshape(context, [-1, *context.shape[2:]]))
+    summary = maps
+    for halving in self._halvings:
+      summary = tf.nn.elu(halving(summary))
+    size = self._num_images * math.prod(summary.shape[1:])
+    summary = tf.reshape(summary, [-1, size])
+    for dense in self._dense:
+      summary = tf.nn.elu(dense(summary))
+    everywhere = self._everywhere(summary)[:, tf.newaxis, tf.newaxis]
+    maps = tf.reshape(maps, [-1, self._num_images, *maps.shape[1:]])
+    side_by_side = tf.concat(tf.unstack(maps, axis=1), axis=-1)
+    return self.gate * tf.nn.elu(self._join(side_by_side) + everywhere)
