@@ -15,7 +15,6 @@ from tests.evaluation import stub_conditional
 
 _NUM = 120
 _DIGITS = data.load("digits")
-_RULES = pytest.mark.parametrize("task", ["rotate", "sum", "sum_hard"])
 
 
 def _split(task):
@@ -36,14 +35,14 @@ def _draws(task, num=_NUM, seed=0):
   return conditional_samples.draw(model, split, num, seed=seed)
 
 
-@pytest.mark.parametrize(("task", "least"), [("sum", 1.0), ("sum_hard", 1.0)])
-def test_real_targets_are_right(task, least):
+@pytest.mark.parametrize("task", ["sum", "sum_hard"])
+def test_real_targets_are_right(task):
   draws = _draws(task)
   rule = conditional_samples.rules[task](10)
   judgement = conditional_samples.judge(
     draws.targets, draws.context_labels, rule, _nearest_digit
   )
-  assert judgement.overall.share >= least
+  assert judgement.overall.share == 1.0
   assert judgement.overall.num == _NUM
   assert sum(s.num for s in judgement.per_class.values()) == _NUM
 
@@ -83,9 +82,8 @@ def test_samples_are_right_as_often_as_their_labels_say():
     assert share.num_right == (is_right & (right == label)).sum()
 
 
-@_RULES
-def test_draws_are_a_function_of_the_seed(task):
-  one, again, other = (_draws(task, seed=s) for s in (0, 0, 1))
+def test_draws_are_a_function_of_the_seed():
+  one, again, other = (_draws("rotate", seed=s) for s in (0, 0, 1))
   for a, b in zip(one, again, strict=True):
     np.testing.assert_array_equal(a, b)
   assert np.any(one.context_labels != other.context_labels)

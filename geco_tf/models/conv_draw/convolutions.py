@@ -139,11 +139,14 @@ class Joined:
     present = [name for name in names if inputs.get(name) is not None]
     if not present:
       return None
-    first = names.index(present[0])
-    start = sum(self._sizes[name] for name in names[:first])
-    joined = tf.concat([inputs[name] for name in present], axis=-1)
-    kernel = self._kernel[..., start : start + joined.shape[-1], :]
-    return self._algorithm.product(joined, kernel)
+    maps = tf.concat([inputs[name] for name in present], axis=-1)
+    kernel = self._kernel
+    # A slice of everything would have a costly gradient.
+    if present != names:
+      first = names.index(present[0])
+      start = sum(self._sizes[name] for name in names[:first])
+      kernel = kernel[..., start : start + maps.shape[-1], :]
+    return self._algorithm.product(maps, kernel)
 
 
 def _like(matrix: np.ndarray, tensor: tf.Tensor) -> tf.Tensor:
