@@ -108,7 +108,7 @@ def log_prob(inside: tf.Tensor, masses: Any, log_prior: Any) -> tf.Tensor:
     [S, n], nats; −inf outside.
   """
   masses = tf.convert_to_tensor(masses)
-  log_prior = tf.convert_to_tensor(log_prior, masses.dtype)
+  log_prior = tf.cast(log_prior, masses.dtype)
   density = log_prior[:, tf.newaxis] - tf.math.log(masses)
   return tf.where(inside, density, -math.inf)
 
@@ -236,24 +236,26 @@ def latent_plane(
       "`model` must have 2 latents to be seen as a plane; got "
       f"{', '.join(map(str, num_latents)) or 'a scalar'}."
     )
-
-  def slow(latents: tf.Tensor) -> tf.Tensor:
-    return posterior.log_prob(latents[:, tf.newaxis])
-
-  pairwise_log_prob = slow
-  if hasattr(model, "pairwise_log_prob"):
-    features = model.posterior_features(images)
-    pairwise_log_prob = lambda z: model.pairwise_log_prob(z, features)  # noqa: E731
   prior = getattr(model, "prior", None)
   if prior is None:
     prior = tfd.MultivariateNormalDiag(tf.zeros([2]))
   return plane(
-    pairwise_log_prob,
+    _pairwise_log_prob(model, images, posterior),
     prior.log_prob,
     block_size=max(1, _PAIRS_PER_BLOCK // len(images)),
     extent=extent,
     resolution=resolution,
   )
+
+
+def _pairwise_log_prob(
+  model: Any, images: tf.Tensor, posterior: tfd.Distribution
+) -> Callable[[tf.Tensor], tf.Tensor]:
+  """The function latents [S, 2] → ln q(z_s|x_i) [S, n]."""
+  if not hasattr(model, "pairwise_log_prob"):
+    return lambda latents: posterior.log_prob(latents[:, tf.newaxis])
+  features = model.posterior_features(images)
+  return lambda latents: model.pairwise_log_prob(latents, features)
 
 
 def plane(
