@@ -18,19 +18,18 @@ from geco_tf.theory import tilings
 
 _NUM_DIGITS = seven_digits.NUM_DIGITS
 _RESOLUTION = 350  # Of the planes; the tiles' edges are seen to 1 % of a unit.
-_MOSAIC = 9  # Images along a side of the data space.
 _EXTENT = 2.5
+_MOSAIC = latent_planes.mosaic_latents(_EXTENT)
 _NUM_STEPS = {"laptop": 2_000, "paper": 50_000}
 _CONFIG = runs.Config(
-  posterior="mean_field", latent_size=2,
-  channels=8, hidden_size=64, batch_size=4 * _NUM_DIGITS, learning_rate=2e-3,
-  schedule="cosine", log_every=500, evaluate_every=1_000_000,
+  posterior="mean_field", latent_size=2, channels=8, hidden_size=64,
+  batch_size=4 * _NUM_DIGITS, learning_rate=2e-3, schedule="cosine",
+  log_every=500, evaluate_every=1_000_000,
 )  # fmt: skip
 _TRAINED: Mapping[str, Mapping[str, Any]] = {
   "mean-field VAE, σ = 0.5": {"objective": "elbo", "sigma": 0.5},
   "mean-field VAE, σ learned": {"objective": "learned_sigma_elbo"},
 }
-_NORMAL = tfd.Normal(0.0, 1.0)
 
 
 def run(settings: Settings, folder: Folder) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
   source = data.load(name, data_dir=settings.data_dir)
   digits = seven_digits.draw(source, settings.seed)
   images = seven_digits.unit(digits.images)
-  ideal = tilings.equiprobable(_NUM_DIGITS, _NORMAL)
+  ideal = tilings.equiprobable(_NUM_DIGITS, _latent_prior())
   panels = [
     _tiled("ideal tiles", ideal, images),
     _tiled("overlaps and a hole", broken(ideal), images),
@@ -71,10 +70,15 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
   return {panel.title: panel.numbers for panel in panels}
 
 
+def _latent_prior() -> tfd.Distribution:
+  """Of each latent; made late, as TensorFlow fixes its devices by then."""
+  return tfd.Normal(0.0, 1.0)
+
+
 def broken(ideal: tilings.Tiling) -> tilings.Tiling:
   """The tiling with supports that overlap twice, and one hole."""
   low, high = ideal.low.numpy(), ideal.high.numpy()
-  quantile = lambda p: float(_NORMAL.quantile(p))  # noqa: E731
+  quantile = lambda p: float(_latent_prior().quantile(p))  # noqa: E731
   # Slabs of 2, 3 and 2 tiles: the upper left one grows to the right, the middle
   # one upwards; the lower right one gives up its upper part.
   high[1, 0] = quantile(0.45)
@@ -87,10 +91,11 @@ def _tiled(
   title: str, tiling: tilings.Tiling, images: np.ndarray
 ) -> latent_planes.Panel:
   """The plane of posteriors that are the prior, cut to a tile each."""
-  masses = tilings.prior_masses(tiling, _NORMAL)
+  marginal = _latent_prior()
+  masses = tilings.prior_masses(tiling, marginal)
 
   def log_prior(latents):
-    return tf.reduce_sum(_NORMAL.log_prob(latents), axis=-1)
+    return tf.reduce_sum(marginal.log_prob(latents), axis=-1)
 
   def log_q(latents):
     inside = tilings.is_inside(tiling, latents)
@@ -105,8 +110,8 @@ def _tiled(
     "marginal_kl": float(whole.marginal_kl()),
     **seven_digits.shares(whole),
   }
-  decoded = tilings.optimal_reconstruction(log_q(_mosaic_latents()), images)
-  return _panel(title, see(extent=_EXTENT), decoded, numbers)
+  decoded = tilings.optimal_reconstruction(log_q(_MOSAIC), images)
+  return latent_planes.Panel(title, see(extent=_EXTENT), decoded, numbers)
 
 
 def _trained(
@@ -120,29 +125,4 @@ def _trained(
   plane = tilings.latent_plane(
     model, images, extent=_EXTENT, resolution=_RESOLUTION
   )
-  return _panel(title, plane, model.decode(_mosaic_latents()), numbers)
-
-
-def _mosaic_latents() -> tf.Tensor:
-  """A grid of latents, row by row from the top left: [M², 2]."""
-  half = _EXTENT / _MOSAIC
-  axis = tf.linspace(half - _EXTENT, _EXTENT - half, _MOSAIC)
-  first, second = tf.meshgrid(axis, axis[::-1])
-  return tf.reshape(tf.stack([first, second], axis=-1), [-1, 2])
-
-
-def _panel(
-  title: str,
-  plane: tilings.LatentPlane,
-  decoded: tf.Tensor,
-  numbers: dict[str, float],
-) -> latent_planes.Panel:
-  return latent_planes.Panel(
-    title=title,
-    extent=_EXTENT,
-    owner=plane.owner.numpy(),
-    certainty=plane.certainty.numpy(),
-    holes=plane.holes().numpy(),
-    decoded=decoded.numpy(),
-    numbers=numbers,
-  )
+  return latent_planes.Panel(title, plane, model.decode(_MOSAIC), numbers)

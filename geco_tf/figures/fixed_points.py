@@ -61,7 +61,10 @@ def phase_transitions(
   with style.context():
     num = len(panels)
     figure = style.new_figure(_PANEL_INCHES * num + 0.3, _PANEL_INCHES + 3.0)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[_PANEL_INCHES + 0.5, 2.6])
+    parts = figure.subfigures(
+      2, 1, squeeze=False, height_ratios=[_PANEL_INCHES + 0.5, 2.6]
+    )
+    top, bottom = parts[:, 0]
     for ax, panel in zip(
       np.atleast_1d(top.subplots(1, num)), panels, strict=True
     ):
@@ -73,14 +76,14 @@ def phase_transitions(
     left.set_yscale("log")
     right.plot(betas[1:-1], np.abs(curvature), color=style.BLUE)
     right.set_ylabel("|d²u / d(ln β)²|")
+    right.set_yscale("symlog", linthresh=1e-2)
+    right.set_ylim(bottom=0.0)
     for ax in (left, right):
-      _draw_critical(ax, critical, predicted)
       ax.set_xscale("log")
       ax.set_xlim(betas[0], betas[-1])
       ax.set_xlabel("β")
-    right.set_yscale("symlog", linthresh=1e-2)
-    right.set_ylim(bottom=0.0)
-    right.legend(loc="upper left")
+      _draw_critical(ax, critical, predicted)
+    left.legend(loc="lower right")
   return figure
 
 
@@ -119,19 +122,27 @@ def _draw_plane(
     paths = np.swapaxes(np.asarray(panel.trajectory), 0, 1)
     ax.add_collection(
       mpl_collections.LineCollection(
-        list(paths), colors="#B8B8B8", linewidths=0.35, rasterized=True, zorder=1
+        list(paths),
+        colors="#B8B8B8",
+        linewidths=0.35,
+        rasterized=True,
+        zorder=1,
       )
     )
   data = np.asarray(panel.data)
-  ax.scatter(*data.T, s=3.0, color=style.SKY, linewidths=0, zorder=2)
+  ax.scatter(
+    data[:, 0], data[:, 1], s=3.0, color=style.SKY, linewidths=0, zorder=2
+  )
   if panel.edges is not None:
     ax.add_collection(
       mpl_collections.LineCollection(
         list(panel.edges), colors=style.VERMILLION, linewidths=0.4, zorder=3
       )
     )
+  points = np.asarray(panel.fixed_points)
   ax.scatter(
-    *np.asarray(panel.fixed_points).T,
+    points[:, 0],
+    points[:, 1],
     s=5.0,
     color=style.VERMILLION,
     linewidths=0,
@@ -154,16 +165,18 @@ def _add_legend(figure: Any, panels: Sequence[Panel]) -> None:
   if any(panel.edges is not None for panel in panels):
     handles.append(
       mpl_lines.Line2D(
-        [], [], color=style.VERMILLION, linewidth=0.8, label="neighbouring tiles"
+        [],
+        [],
+        color=style.VERMILLION,
+        linewidth=0.8,
+        label="neighbouring tiles",
       )
     )
   if any(panel.trajectory is not None for panel in panels):
     handles.append(
       mpl_lines.Line2D([], [], color="#B8B8B8", label="trajectories of v")
     )
-  figure.legend(
-    handles=handles, loc="outside upper center", ncols=len(handles)
-  )
+  figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
 def _draw_critical(
@@ -182,4 +195,5 @@ def _draw_critical(
       label="predicted, 2 λ_max(Cov)" if not i else None,
       **dict(style.THRESHOLD, linewidth=1.0),
     )
-  ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+  for axis in (ax.xaxis, ax.yaxis):
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))

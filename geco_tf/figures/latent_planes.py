@@ -11,6 +11,7 @@ from matplotlib import colors, lines, patches
 from matplotlib import figure as mpl_figure
 
 from geco_tf.figures import style
+from geco_tf.theory import tilings
 
 # Of the examples; the last is Okabe and Ito's yellow, as black is for holes.
 _COLORS = (*style.CYCLE[:6], "#F0E442")
@@ -20,20 +21,34 @@ _GREY = 0.75  # Of a point that every example could have.
 
 
 class Panel(NamedTuple):
-  """One latent plane, [−extent, extent]²; the first index is the first latent.
-
-  In data space, images are in rows from the top left, the first latent grows to
-  the right and the second upwards.
-  """
+  """One latent plane, and what the decoder makes of it."""
 
   title: str
-  extent: float
-  owner: np.ndarray  # [R, R], which example's density is largest.
-  certainty: np.ndarray  # [R, R], its share, from 1/n to 1.
-  holes: np.ndarray  # [R, R], bool.
-  decoded: np.ndarray  # [M², H, W, C] in [0, 1]; NaN where there is no image.
-  numbers: Mapping[str, float]  # `kl`, `marginal_kl` in nats; shares in `holes`
-  # and `blurs`.
+  plane: tilings.LatentPlane
+  decoded: (
+    Any  # g(z) at `mosaic_latents`, [M², H, W, C] in [0, 1]; a hole is NaN.
+  )
+  numbers: Mapping[str, float]  # `kl`, `marginal_kl` in nats; the prior's share
+  # in `holes` and `blurs`.
+
+
+def mosaic_latents(extent: float, side: int = 9) -> np.ndarray:
+  """The latents whose images make a panel's data space.
+
+  Row by row from the top left; the first latent grows to the right, the second
+  upwards.
+
+  Args:
+    extent: of the plane, [−extent, extent]².
+    side: M, images along a side.
+
+  Returns:
+    [M², 2], float32, the middles of M × M cells.
+  """
+  half = extent / side
+  axis = np.linspace(half - extent, extent - half, side, dtype=np.float32)
+  first, second = np.meshgrid(axis, axis[::-1])
+  return np.stack([first, second], axis=-1).reshape(-1, 2)
 
 
 def planes(panels: Sequence[Panel], images: Any) -> mpl_figure.Figure:
@@ -110,9 +125,10 @@ def rgb(owner: np.ndarray, certainty: np.ndarray, num: int) -> np.ndarray:
 
 
 def _draw_plane(ax: mpl_axes.Axes, panel: Panel, num: int) -> None:
-  picture = rgb(panel.owner, panel.certainty, num)
-  picture[panel.holes] = 0.0
-  extent = panel.extent
+  plane = panel.plane
+  picture = rgb(np.asarray(plane.owner), np.asarray(plane.certainty), num)
+  picture[np.asarray(plane.holes())] = 0.0
+  extent = plane.extent
   ax.imshow(
     picture.swapaxes(0, 1),
     extent=(-extent, extent, -extent, extent),
@@ -138,7 +154,7 @@ def _draw_prior(ax: mpl_axes.Axes, extent: float, color: str) -> None:
 
 
 def _draw_mosaic(ax: mpl_axes.Axes, panel: Panel) -> None:
-  decoded = panel.decoded
+  decoded = np.asarray(panel.decoded)
   side = round(len(decoded) ** 0.5)
   _, height, width, _ = decoded.shape
   cells = np.broadcast_to(decoded, (*decoded.shape[:3], 3))
@@ -153,7 +169,7 @@ def _draw_mosaic(ax: mpl_axes.Axes, panel: Panel) -> None:
   canvas = canvas.transpose(0, 2, 1, 3, 4).reshape(
     side * (height + gap), side * (width + gap), 3
   )
-  extent = panel.extent
+  extent = panel.plane.extent
   ax.imshow(
     canvas, extent=(-extent, extent, -extent, extent), interpolation="nearest"
   )

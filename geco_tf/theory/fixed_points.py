@@ -20,13 +20,13 @@ are both a softmax.
 Source: "Taming VAEs", section 3.2, appendices A and C.4.
 """
 
-import os
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
+from geco_tf.theory import memory
 
 # Up to this many dimensions, distances are sums of squared differences, which
 # XLA fuses into the exponential; beyond, a matrix product is faster.
@@ -79,7 +79,7 @@ class FixedPoints(NamedTuple):
   free_energy: tf.Tensor  # [B], F, nats.
   num_iterations: tf.Tensor  # [B], int32.
   step_norm: tf.Tensor  # [B], of the last step: the Euclidean norm over V.
-  trajectory: tf.Tensor | None  # [T + 1, B, A, D]; a β that stopped stays.
+  trajectory: tf.Tensor  # [T + 1, B, A, D]; [0, B, A, D] if not kept.
   state: tf.Tensor  # [B, ...], of the operator; [B, 0] without one.
 
 
@@ -122,8 +122,8 @@ def initial_reconstructions(
     raise errors.UserError(f"`noise` must be 0 or more; got {noise}.")
   if data.shape[1] < 2:
     raise errors.UserError(
-      "`initial` must be given for data of one dimension, which has no plane to "
-      "lay the tiles into."
+      "`initial` must be given for data of one dimension, which has no plane "
+      "to lay the tiles into."
     )
   reach = noise * 2.0 / tiles_per_side
   generator = np.random.default_rng(seed)
@@ -171,7 +171,8 @@ def find(
     max_iterations: T.
     tolerance: of the step; 0 makes all T iterations.
     operator: what is done to the right side of (20).
-    keep_trajectory: whether V of every iteration is returned.
+    keep_trajectory: whether V of every iteration is returned; a β that stopped
+      repeats its last.
     memory_limit: bytes that this may take; None is what the machine has.
     dtype: tf.float64 for βs below 1e-5 times the data's variance, or tolerances
       below 1e-5.
@@ -187,12 +188,20 @@ def find(
   """
   data = _checked_data(data, dtype)
   betas = _checked_betas(betas, dtype)
+  if initial is not None:
+    initial = _checked_initial(initial, betas, data)
+  _check_iteration(smoothing, max_iterations, tolerance)
+  _check_memory(
+    data,
+    len(betas),
+    tiles_per_side**2 if initial is None else initial.shape[1],
+    num_kept=max_iterations * keep_trajectory,
+    limit=memory_limit,
+  )
   if initial is None:
     initial = initial_reconstructions(data, tiles_per_side=tiles_per_side)
-  initial = _checked_initial(initial, betas, data)
+    initial = _checked_initial(initial, betas, data)
   masses = _checked_masses(masses, initial.shape[1], dtype)
-  _check_iteration(smoothing, max_iterations, tolerance)
-  _check_memory(initial, len(data), max_iterations * keep_trajectory, memory_limit)
   run = _iterate_xla if operator is None else _iterate
   state = (
     tf.zeros([len(betas), 0], dtype)
@@ -218,7 +227,7 @@ def find(
     reconstructions=found[0],
     num_iterations=found[1],
     step_norm=found[2],
-    trajectory=found[4] if keep_trajectory else None,
+    trajectory=found[4] if keep_trajectory else found[4][:0],
     state=found[3],
   )
 
@@ -505,7 +514,7 @@ def _log_kernel(data: tf.Tensor, v: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
 def _evaluate(
   data: Any, reconstructions: Any, betas: Any, masses: Any
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """u and F: each [B]."""
+  """The order parameter u and the free energy F: each [B]."""
   reconstructions = tf.convert_to_tensor(reconstructions)
   dtype = reconstructions.dtype
   masses = _checked_masses(masses, reconstructions.shape[1], dtype)
@@ -610,9 +619,7 @@ def _checked_initial(
   return initial
 
 
-def _checked_masses(
-  masses: Any, num_tiles: int, dtype: tf.DType
-) -> tf.Tensor:
+def _checked_masses(masses: Any, num_tiles: int, dtype: tf.DType) -> tf.Tensor:
   if masses is None:
     return tf.fill([num_tiles], tf.constant(1.0 / num_tiles, dtype))
   masses = _tensor(masses, dtype)
@@ -643,20 +650,20 @@ def _check_iteration(
 
 
 def _check_memory(
-  initial: tf.Tensor, num_examples: int, num_kept: int, limit: int | None
+  data: tf.Tensor,
+  num_betas: int,
+  num_tiles: int,
+  *,
+  num_kept: int,
+  limit: int | None,
 ) -> None:
   """Before anything large is made."""
-  num_betas, num_tiles, num_dims = initial.shape
-  sweep = num_betas * num_tiles * num_dims
-  numbers = _NUM_TEMPORARIES * num_examples * num_tiles
+  num_examples, num_dims = data.shape
   # The trajectory is kept once and stacked once.
-  numbers += (_NUM_TEMPORARIES + 2 * num_kept) * sweep
-  needed = numbers * initial.dtype.size
-  if limit is None:
-    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  if needed > limit:
-    raise errors.UserError(
-      f"The grid is too large: {num_tiles:,} tiles × {num_examples:,} examples "
-      f"× {num_betas} values of β need about {needed / 2**30:,.3g} GiB, and "
-      f"`memory_limit` is {limit / 2**30:,.3g} GiB."
-    )
+  sweeps = (_NUM_TEMPORARIES + 2 * num_kept) * num_betas * num_tiles * num_dims
+  numbers = _NUM_TEMPORARIES * num_examples * num_tiles + sweeps
+  memory.check(
+    f"{num_tiles:,} tiles × {num_examples:,} examples × {num_betas} betas",
+    numbers * data.dtype.size,
+    limit,
+  )

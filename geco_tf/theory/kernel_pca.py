@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel PCA with a Gaussian kernel, and its pre-images.
 
-With k(x, z) = e^{−‖x − z‖²/β} = ⟨Φ(x), Φ(z)⟩, the pre-image of Σ_i γ_i Φ(x_i) is
-the z whose Φ(z) is nearest to it. Where the gradient vanishes,
+With k(x, z) = e^{−‖x − z‖²/β} = ⟨Φ(x), Φ(z)⟩, the pre-image of Σ_i γ_i Φ(x_i)
+is the z whose Φ(z) is nearest to it. Where the gradient vanishes,
 
   z = Σ_i γ_i k(x_i, z) x_i / Σ_j γ_j k(x_j, z),
 
@@ -89,11 +89,13 @@ def fit(data: Any, beta: float, num_components: int) -> KernelPCA:
       f"{num_components}."
     )
   gram = kernel(data, data, beta)
-  gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
+  gram = gram - gram.mean(axis=0)
+  gram = gram - gram.mean(axis=1, keepdims=True)
   values, vectors = np.linalg.eigh(gram)
   values = values[::-1][:num_components]
+  vectors = vectors[:, ::-1][:, :num_components]
   # Each direction's sign is free, and its length is 1 in feature space.
-  alphas = vectors[:, ::-1][:, :num_components].T / np.sqrt(values)[:, np.newaxis]
+  alphas = vectors.T / np.sqrt(values)[:, np.newaxis]
   return KernelPCA(data, beta, alphas, values / len(data))
 
 
@@ -121,9 +123,9 @@ def pre_image_step(
   log_kernel = _log_kernel(data, points, beta)  # [n, P]
   weights = np.exp(log_kernel - log_kernel.max(axis=0))
   if coefficients is not None:
-    gamma = np.float64(coefficients)
+    gamma = np.asarray(coefficients, np.float64)
     weights *= gamma.T if gamma.ndim == 2 else gamma[:, np.newaxis]
-  return (weights / weights.sum(axis=0)).T @ np.float64(data)
+  return (weights / weights.sum(axis=0)).T @ np.asarray(data, np.float64)
 
 
 def pre_image(
@@ -151,7 +153,7 @@ def pre_image(
   Raises:
     UserError: if data are not finite or beta is not positive.
   """
-  data, points = _checked(data, beta), np.float64(points)
+  data, points = _checked(data, beta), np.asarray(points, np.float64)
   for _ in range(max_iterations):
     moved = pre_image_step(data, points, beta, coefficients)
     step = np.abs(moved - points).max()
@@ -182,7 +184,7 @@ def tile_coefficients(
   """
   log_kernel = _log_kernel(data, reconstructions, beta)  # [n, A]
   if masses is not None:
-    log_kernel = log_kernel + np.log(np.float64(masses))
+    log_kernel = log_kernel + np.log(np.asarray(masses, np.float64))
   largest = log_kernel.max(axis=1)
   log_evidence = largest + np.log(
     np.exp(log_kernel - largest[:, np.newaxis]).sum(axis=1)
@@ -192,12 +194,14 @@ def tile_coefficients(
 
 def _log_kernel(data: Any, points: Any, beta: float) -> np.ndarray:
   """[n, P]."""
-  apart = np.float64(data)[:, np.newaxis] - np.float64(points)
+  apart = np.asarray(data, np.float64)[:, np.newaxis] - np.asarray(
+    points, np.float64
+  )
   return -(apart**2).sum(axis=-1) / beta
 
 
 def _checked(data: Any, beta: float) -> np.ndarray:
-  data = np.float64(data)
+  data = np.asarray(data, np.float64)
   if data.ndim != 2 or not np.isfinite(data).all():
     raise errors.UserError(
       f"`data` must be a finite matrix [n, D]; got the shape {data.shape}"

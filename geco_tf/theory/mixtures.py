@@ -25,7 +25,9 @@ _CLUSTER_OFFSETS = ((0.55, 0.25), (-0.1, 0.25), (0.09, 0.0))
 _CLUSTER_SPREAD = 0.015
 
 
-def lines(num_examples: int, *, noise: float = 0.02, seed: int = 0) -> np.ndarray:
+def lines(
+  num_examples: int, *, noise: float = 0.02, seed: int = 0
+) -> np.ndarray:
   """Points near three lines: [n, 2].
 
   Args:

@@ -17,7 +17,6 @@ Source: "Taming VAEs", section 3.2, figure 2.
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from geco_tf import errors
 from geco_tf.theory import fixed_points
@@ -52,7 +51,8 @@ def curvature(betas: Any, order_parameter: Any, *, scale: str = "log") -> Any:
     UserError: if betas do not ascend, are fewer than 3 or not positive, or
       the scale is unknown.
   """
-  betas, u = np.float64(betas), np.float64(order_parameter)
+  betas = np.asarray(betas, np.float64)
+  u = np.asarray(order_parameter, np.float64)
   if len(betas) < 3 or not (np.diff(betas) > 0).all() or betas[0] <= 0:
     raise errors.UserError(
       "`betas` must be at least 3, positive and ascending; got "
@@ -137,7 +137,7 @@ def collapse_beta(data: Any) -> float:
   Returns:
     β, units of x².
   """
-  data = np.float64(data)
+  data = np.asarray(data, np.float64)
   centred = data - data.mean(axis=0)
   return float(2.0 * np.linalg.eigvalsh(centred.T @ centred / len(data))[-1])
 
@@ -168,12 +168,12 @@ def splitting_beta(
     β, units of x². Above `beta` where there is nothing merged, as in a sweep
     that did not converge.
   """
-  data = np.float64(data)
+  data = np.asarray(data, np.float64)
   q = fixed_points.responsibilities(
-    data, np.float64(reconstructions), beta, masses
+    data, np.asarray(reconstructions, np.float64), beta, masses
   ).numpy()
   points = fixed_points.merged(reconstructions, distance).points
-  apart = np.float64(reconstructions)[:, np.newaxis] - points
+  apart = np.asarray(reconstructions, np.float64)[:, np.newaxis] - points
   owner = np.argmin((apart**2).sum(-1), axis=1)
   shares = np.stack([q[:, owner == k].sum(1) for k in range(len(points))])
   # m of a group is its share over its mass, which drops out of the weights.

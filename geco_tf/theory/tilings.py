@@ -173,6 +173,12 @@ class LatentPlane(NamedTuple):
   owner: tf.Tensor  # [R, R], int32, the i whose q(z|x_i) is largest.
   certainty: tf.Tensor  # [R, R], its weight w_i(z), from 1/n to 1.
 
+  @property
+  def extent(self) -> float:
+    """The plane is [−extent, extent]², half a cell beyond the axis."""
+    half = 0.5 * (self.axis[1] - self.axis[0])
+    return float(self.axis[-1] + half)
+
   def holes(self, threshold: float = 0.1) -> tf.Tensor:
     """Where q(z) < threshold · π(z): bool [R, R].
 

@@ -99,7 +99,7 @@ def test_data_without_labels_or_with_six_examples_are_refused():
 
 
 def test_broken_tiling_overlaps_and_has_a_hole():
-  ideal = figure1.tilings.equiprobable(7, figure1._NORMAL)
+  ideal = figure1.tilings.equiprobable(7, tfd.Normal(0.0, 1.0))
   z = np.random.RandomState(0).normal(size=[20_000, 2])
   tiles = figure1.tilings.is_inside(figure1.broken(ideal), z)
   covered = np.bincount(np.sum(tiles, axis=1), minlength=4) / len(z)

@@ -8,21 +8,26 @@ from matplotlib import colors
 
 from geco_tf import figures
 from geco_tf.figures import latent_planes, style
+from geco_tf.theory import tilings
 
 
-def _panel(channels=1, **changes):
+def _panel(channels=1):
   decoded = np.zeros([4, 6, 6, channels])
   decoded[3] = np.nan
-  values = {
-    "title": "one",
-    "extent": 2.5,
-    "owner": np.array([[0, 1], [2, 2]]),
-    "certainty": np.array([[1.0, 0.5], [1.0, 1.0]]),
-    "holes": np.array([[False, False], [False, True]]),
-    "decoded": decoded,
-    "numbers": {"kl": 1.9, "marginal_kl": -1e-9, "holes": 0.1, "blurs": 0.2},
-  }
-  return latent_planes.Panel(**{**values, **changes})
+  plane = tilings.LatentPlane(
+    axis=np.array([-1.25, 1.25]),
+    log_prior=np.zeros([2, 2]),
+    log_marginal=np.array([[0.0, 0.0], [0.0, -9.0]]),
+    owner=np.array([[0, 1], [2, 2]]),
+    certainty=np.array([[1.0, 0.5], [1.0, 1.0]]),
+  )
+  numbers = {"kl": 1.9, "marginal_kl": -1e-9, "holes": 0.1, "blurs": 0.2}
+  return latent_planes.Panel("one", plane, decoded, numbers)
+
+
+def test_mosaic_goes_row_by_row_from_the_top_left():
+  latents = latent_planes.mosaic_latents(2.0, side=2)
+  np.testing.assert_allclose(latents, [[-1, 1], [1, 1], [-1, -1], [1, -1]])
 
 
 def test_owner_has_its_colour_and_fades_to_grey():
@@ -34,6 +39,7 @@ def test_owner_has_its_colour_and_fades_to_grey():
 def test_plane_is_black_in_holes_and_turned_to_the_first_latent():
   figure = latent_planes.planes([_panel()], np.zeros([3, 6, 6, 1]))
   plane, mosaic = (ax.get_images()[0].get_array() for ax in figure.axes[:2])
+  assert figure.axes[0].get_images()[0].get_extent() == [-2.5, 2.5, -2.5, 2.5]
   # Rows upwards are the second latent, columns the first.
   np.testing.assert_allclose(plane[0, 0], colors.to_rgb(style.BLUE))
   np.testing.assert_allclose(plane[0, 1], colors.to_rgb(style.GREEN))
