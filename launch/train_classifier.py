@@ -9,7 +9,7 @@ For digits and what is like them:
 For photographs:
 
   python -m launch.train_classifier --dataset=cifar10 --model=cifar_resnet \
-      --flip --num_steps=3000 --workdir=judges/cifar10
+      --flip --num_steps=3000 --warmup_steps=200 --workdir=judges/cifar10
 """
 
 import os

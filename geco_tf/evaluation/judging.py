@@ -74,7 +74,11 @@ def judge_run(
     name: conditional_samples.judge(
       images, draws.context_labels, rule, labeller
     ).to_json()
-    for name, images in (("samples", draws.samples), ("real", draws.targets))
+    for name, images in (
+      ("samples", draws.samples),
+      ("real", draws.targets),
+      ("copy", _copies(draws)),
+    )
   }
   _draw_picture(model, draws, rule, labeller, folder, seed)
   result = {
@@ -103,6 +107,15 @@ def _check_judge(judge: snt.Module, digits: data.Source) -> None:
       f"`classifier` must tell the {digits.num_classes} classes of the run's "
       f"digits; it tells {judge.num_classes}."
     )
+
+
+def _copies(draws: conditional_samples.Draws) -> np.ndarray:
+  """What a model that only repeats its first context image would draw.
+
+  Without it a share cannot be read: a digit that is not turned at all is often
+  still known when it is turned back.
+  """
+  return np.repeat(draws.context[:, 0], draws.targets.shape[-1], axis=-1)
 
 
 def _draw_picture(
@@ -155,5 +168,6 @@ def describe(result: dict[str, Any]) -> str:
       row(label, share, real["per_class"][label])
       for label, share in samples["per_class"].items()
     ),
+    f"A copy of the first context image: {result['copy']['share']:.1%}.",
   ]
   return "\n".join(lines)

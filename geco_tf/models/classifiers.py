@@ -264,7 +264,7 @@ class StandardizedConv2D(snt.Module):
   def _create(self, input_channels: int) -> None:
     size, channels = self._kernel_size, self._output_channels
     shape = [size, size, input_channels, channels]
-    # Their scale is of no consequence but for how far a step of Adam turns them.
+    # Their scale matters only to how far a step of Adam turns them.
     raw = tf.random.normal(shape, stddev=(size**2 * input_channels) ** -0.5)
     self._raw = tf.Variable(raw, name="raw_weights")
     self._gain = tf.Variable(tf.ones([channels]), name="gain")

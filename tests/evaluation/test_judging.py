@@ -67,6 +67,8 @@ def test_judgement_is_left_in_the_runs_folder(
   assert result["task"] == task
   assert result["num_samples"] == 40
   assert result["chance"] == 0.1
+  # The stub's samples are such copies.
+  assert result["copy"] == result["samples"]
   for name in ("samples", "real"):
     judged = result[name]
     assert judged["num"] == 40
@@ -76,7 +78,7 @@ def test_judgement_is_left_in_the_runs_folder(
     assert total == 40
   table = judging.describe(result)
   assert "chance 10%" in table
-  assert len(table.splitlines()) == 3 + len(result["samples"]["per_class"])
+  assert len(table.splitlines()) == 4 + len(result["samples"]["per_class"])
 
 
 def test_unconditional_run_is_refused(judge, tmp_path):

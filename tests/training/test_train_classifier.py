@@ -212,6 +212,8 @@ def test_digit_cnn_learns_mnist_in_few_steps(real_data_dir, tmp_path):
     data_dir=data_dir,
     model_option=("channels=8",),
     num_steps=100,
+    learning_rate=5e-3,
     evaluate_every=100,
   )
-  assert _train(config).summary["test_accuracy"] > 0.9
+  # 93 % was seen.
+  assert _train(config).summary["test_accuracy"] > 0.85
