@@ -21,8 +21,10 @@ class ClassificationAccuracy(base.PositiveErrorConstraint):
   was trained before: the larger κ, the stronger the constraint. It leaves
   everything but the label free. As an error, 1 − lᵀc is at most 1 − κ: that is
   the bound, and the units of the relative violation. The natural multiplier is
-  ln K for K classes: a reconstruction that is wrong for sure then costs as many
-  nats as the label is worth.
+  ln K / (1 − κ) for K classes: as much error as is allowed costs as many nats
+  as a label is worth. It is above the λ to end at, ln((K − 1) κ / (1 − κ)) or
+  so, on purpose: from below, the posterior falls to the prior before the
+  decoder has learned to show any label, and stays there.
 
   Source: Rezende & Viola 2018, Table 1; the sign is from the text, where a
   smaller κ is the weaker constraint.
@@ -89,7 +91,9 @@ class ClassificationAccuracy(base.PositiveErrorConstraint):
       violation=self.kappa - confidence,
       weight=None,
       bound=tf.constant(1.0 - self.kappa, logits.dtype),
-      initial_multiplier=tf.constant(math.log(num_classes), logits.dtype),
+      initial_multiplier=tf.constant(
+        math.log(num_classes) / (1.0 - self.kappa), logits.dtype
+      ),
     )
 
 

@@ -79,7 +79,7 @@ def _operator(
   if constraint.kind == "none":
     return None
   if constraint.kind == "global":
-    return lipschitz.Bound(latents, constraint.strength)
+    return lipschitz.Bound(latents, constraint.strength, max_steps=5)
   return lipschitz.FixedPenalty(
     latents,
     constraint.strength * len(latents),

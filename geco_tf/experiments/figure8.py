@@ -233,17 +233,16 @@ class _Judge:
         snt.Linear(self._source.num_classes),
       ]
     )  # fmt: skip
-    network(tf.zeros([1, *self._source.image_shape]))
+    num_classes = network(tf.zeros([1, *self._source.image_shape])).shape[-1]
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(network.trainable_variables)
 
     @tf.function
-    def step(images, labels):
+    def step(batch, seed):
+      images, targets = _mixed(batch, num_classes, seed)
       with tf.GradientTape() as tape:
         loss = tf.reduce_mean(
-          tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels, network(images)
-          )
+          tf.nn.softmax_cross_entropy_with_logits(targets, network(images))
         )
       gradients = tape.gradient(loss, network.trainable_variables)
       optimizer.apply_gradients(
@@ -251,6 +250,30 @@ class _Judge:
       )
 
     batches = data.training_batches(self._source.train, 128, seed=self._seed)
-    for batch in itertools.islice(batches, self._num_steps):
-      step(batch.images, batch.labels)
+    for i, batch in enumerate(itertools.islice(batches, self._num_steps)):
+      step(batch, tf.constant([self._seed, i]))
     return network
+
+
+def _mixed(
+  batch: data.Batch, num_classes: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Blends of two digits, or of a digit and grey, with blended labels (mixup).
+
+  The decoder shows grey and blends before it shows digits. A judge that has not
+  seen any is sure of a wrong label there, and so sure that it has no gradient.
+
+  Source: Zhang et al. 2018, mixup.
+  """
+  size = len(batch.images)
+  share = tf.random.stateless_uniform([size, 1], seed)
+  labels = tf.one_hot(batch.labels, num_classes)
+  others, other_labels = batch.images[::-1], labels[::-1]
+  is_grey = (tf.range(size) % 2 == 0)[:, tf.newaxis]
+  other_labels = tf.where(is_grey, 1.0 / num_classes, other_labels)
+  others = tf.where(is_grey[..., tf.newaxis, tf.newaxis], 0.5, others)
+  of_image = share[..., tf.newaxis, tf.newaxis]
+  return (
+    of_image * batch.images + (1.0 - of_image) * others,
+    share * labels + (1.0 - share) * other_labels,
+  )

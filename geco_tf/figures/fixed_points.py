@@ -136,7 +136,11 @@ def _draw_plane(
   if panel.edges is not None:
     ax.add_collection(
       mpl_collections.LineCollection(
-        list(panel.edges), colors=style.VERMILLION, linewidths=0.4, zorder=3
+        list(panel.edges),
+        colors=style.VERMILLION,
+        linewidths=0.4,
+        rasterized=True,
+        zorder=3,
       )
     )
   points = np.asarray(panel.fixed_points)

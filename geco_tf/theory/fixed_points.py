@@ -454,8 +454,8 @@ def _loop(
   return v, counts, norms, states, path
 
 
-_iterate = tf.function(_loop)
-_iterate_xla = tf.function(_loop, jit_compile=True)
+_iterate = tf.function(_loop, autograph=False)
+_iterate_xla = tf.function(_loop, autograph=False, jit_compile=True)
 
 
 def _right_side(
@@ -523,7 +523,7 @@ def _evaluate(
   )
 
 
-@tf.function
+@tf.function(autograph=False)
 def _evaluate_compiled(data, reconstructions, betas, masses):
   def of_beta(args):
     beta, v = args

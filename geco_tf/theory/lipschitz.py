@@ -232,7 +232,7 @@ class Bound:
     radius: float | None = None,
     masses: Any = None,
     tolerance: float = 1e-4,
-    max_steps: int = 50,
+    max_steps: int = 10,
     solver: str = "auto",
   ):
     """Makes the operator.
@@ -242,7 +242,8 @@ class Bound:
       slope: K > 0, units of x per unit of z.
       radius: of a local constraint; None is a global one.
       masses: π_a, [A]; None is uniform.
-      tolerance: by which a slope may be above K, relative.
+      tolerance: by which a slope may be above K, relative; and differences may
+        still move.
       max_steps: of the ascent, in each iteration of (20).
       solver: "dense", "sparse" or "auto".
 
@@ -294,18 +295,23 @@ class Bound:
     edge_weights = tf.fill([len(self.pairs.first)], rho)
     solve = _make_solve(weights, self.pairs, edge_weights, self._solver)
 
-    def ascend(v, u, y, excess):
-      del excess
+    allowed = tf.constant(self._slope * self.pairs.distance, target.dtype)
+
+    def ascend(v, u, y, residual):
+      del residual
       pulled = _divergence(self.pairs, rho * u - y)
       v = solve(weights[:, tf.newaxis] * target + pulled, v)
       free = _differences(self.pairs, v) + y / rho
-      u = self._shortened(free)
-      slopes = self.pairs.slopes(v)
-      return v, u, rho * (free - u), tf.reduce_max(slopes) / self._slope - 1.0
+      new = self._shortened(free)
+      excess = self.pairs.slopes(v) / self._slope - 1.0
+      moved = tf.norm(new - u, axis=-1) / allowed
+      # It is feasible when the one is small, and optimal when the other is.
+      residual = tf.reduce_max(tf.maximum(excess, moved))
+      return v, new, rho * (free - new), residual
 
     inf = tf.constant(np.inf, target.dtype)
     v, u, y, _ = tf.while_loop(
-      lambda v, u, y, excess: excess > self._tolerance,
+      lambda v, u, y, residual: residual > self._tolerance,
       ascend,
       (target, state[0], state[1], inf),
       maximum_iterations=self._max_steps,

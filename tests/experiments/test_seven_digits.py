@@ -141,6 +141,21 @@ def test_least_kl_of_digits_falls_from_ln_7_to_0(monkeypatch):
   np.testing.assert_allclose(ideal["labels"], stats.entropy(shares))
 
 
+def test_judge_learns_from_blends_of_digits_and_grey():
+  images = np.random.RandomState(0).uniform(size=[4, 8, 8, 1])
+  batch = data.Batch(tf.constant(images, tf.float32), tf.constant([0, 1, 2, 3]))
+  mixed, targets = figure8._mixed(batch, 10, tf.constant([0, 1]))
+  # What is not uniform belongs to the image's label and to its partner's.
+  first, second = targets[0].numpy(), targets[1].numpy()
+  share = first[0] - first[1]
+  np.testing.assert_allclose(first[1:], (1.0 - share) / 10.0, rtol=1e-5)
+  expected = share * images[0] + (1.0 - share) * 0.5
+  np.testing.assert_allclose(mixed[0], expected, rtol=1e-5)
+  assert np.flatnonzero(second).tolist() == [1, 2]
+  expected = second[1] * images[1] + second[2] * images[2]
+  np.testing.assert_allclose(mixed[1], expected, rtol=1e-5)
+
+
 def _run_figure8(outdir):
   config = figure8._LAPTOP.replace(
     num_couplings=2, coupling_width=4, channels=2, hidden_size=8, num_steps=4
