@@ -112,7 +112,6 @@ def test_figure1_runs_to_the_end(tmp_path, monkeypatch):
   def untrained(config, *, data, workdir):
     assert workdir.startswith(str(tmp_path))
     model = build.build_model(config, data.image_shape)
-    build.create_variables(model, data.image_shape)
     return types.SimpleNamespace(model=model)
 
   monkeypatch.setattr(figure1.training, "train", untrained)

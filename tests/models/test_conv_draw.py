@@ -133,9 +133,8 @@ def test_fourier_convolution_is_the_direct_one(side, kernel_size):
 
 def test_fourier_convolution_takes_the_products_it_says():
   assert convolutions.Fourier(7, 5, tf.float32).rank == 121
-  # Without any trick: a product for each of 81 frequencies would be too few,
-  # for 16 places of which each meets all.
-  assert convolutions.Fourier(2, 5, tf.float32).rank == 22
+  # Length 4: four frequencies are their own conjugates, six pairs are not.
+  assert convolutions.Fourier(2, 5, tf.float32).rank == 4 + 3 * 6
 
 
 def test_fourier_convolution_keeps_float32s_digits():
@@ -148,6 +147,16 @@ def test_fourier_convolution_keeps_float32s_digits():
   )
   # The largest result is near 4: ten float32 epsilons of it.
   np.testing.assert_allclose(fast, exact, atol=5e-6)
+
+
+@pytest.mark.parametrize(
+  ("side", "algorithm"),
+  [(28, convolutions.Fourier), (64, convolutions.Direct)],
+)
+def test_small_maps_are_convolved_by_fourier_coefficients(side, algorithm):
+  model = models.ConvDraw((side, side, 1), **_SMALL)
+  assert type(model._algorithm) is algorithm
+  assert model.sample(1, seed=_SEED).shape == [1, side, side, 1]
 
 
 @_each_variant
