@@ -245,11 +245,19 @@ def responsibilities(
 
   Returns:
     [n, A], each row of sum 1.
+
+  Raises:
+    UserError: if beta is not positive, data are not finite, or masses do not
+      sum to 1.
   """
   data = tf.convert_to_tensor(data)
+  data = _checked_data(
+    data, data.dtype if data.dtype.is_floating else tf.float32
+  )
+  (beta,) = _checked_betas([beta], data.dtype)
   reconstructions = _tensor(reconstructions, data.dtype)
   masses = _checked_masses(masses, reconstructions.shape[0], data.dtype)
-  log_kernel = _log_kernel(data, reconstructions, _tensor(beta, data.dtype))
+  log_kernel = _log_kernel(data, reconstructions, beta)
   return tf.nn.softmax(log_kernel + tf.math.log(masses), axis=1)
 
 
@@ -306,8 +314,19 @@ def merged(reconstructions: Any, distance: float = 1e-2) -> Merged:
 
   Returns:
     The `Merged`, most frequent first.
+
+  Raises:
+    UserError: if reconstructions are not a finite matrix, or distance is
+      negative.
   """
   left = np.asarray(reconstructions)
+  if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
+    raise errors.UserError(
+      f"`reconstructions` must be a finite matrix [A, D]; got the shape "
+      f"{left.shape}{' with values that are not finite' * (left.size > 0)}."
+    )
+  if not distance >= 0:
+    raise errors.UserError(f"`distance` must be 0 or more; got {distance}.")
   points, counts = [], []
   while len(left):
     near = np.linalg.norm(left - left[0], axis=1) <= distance
@@ -519,7 +538,10 @@ def _evaluate(
   dtype = reconstructions.dtype
   masses = _checked_masses(masses, reconstructions.shape[1], dtype)
   return _evaluate_compiled(
-    _tensor(data, dtype), reconstructions, _tensor(betas, dtype), masses
+    _tensor(data, dtype),
+    reconstructions,
+    _checked_betas(betas, dtype),
+    masses,
   )
 
 

@@ -82,7 +82,7 @@ def fit(data: Any, beta: float, num_components: int) -> KernelPCA:
   Raises:
     UserError: if data are not finite, or a number is out of range.
   """
-  data = _checked(data, beta)
+  data = _checked(data)
   if not 1 <= num_components < len(data):
     raise errors.UserError(
       f"`num_components` must be from 1 to {len(data) - 1}; got "
@@ -94,6 +94,14 @@ def fit(data: Any, beta: float, num_components: int) -> KernelPCA:
   values, vectors = np.linalg.eigh(gram)
   values = values[::-1][:num_components]
   vectors = vectors[:, ::-1][:, :num_components]
+  # Of data that repeat, or lie on few directions of feature space, there are
+  # fewer: the rest is rounding.
+  rank = int((values > len(data) * np.finfo(float).eps * values[0]).sum())
+  if rank < num_components:
+    raise errors.UserError(
+      f"`num_components` must be at most {rank}, the rank of the data's "
+      f"kernel; got {num_components}."
+    )
   # Each direction's sign is free, and its length is 1 in feature space.
   alphas = vectors.T / np.sqrt(values)[:, np.newaxis]
   return KernelPCA(data, beta, alphas, values / len(data))
@@ -153,7 +161,7 @@ def pre_image(
   Raises:
     UserError: if data are not finite or beta is not positive.
   """
-  data, points = _checked(data, beta), np.asarray(points, np.float64)
+  data, points = _checked(data), np.asarray(points, np.float64)
   for _ in range(max_iterations):
     moved = pre_image_step(data, points, beta, coefficients)
     step = np.abs(moved - points).max()
@@ -194,19 +202,19 @@ def tile_coefficients(
 
 def _log_kernel(data: Any, points: Any, beta: float) -> np.ndarray:
   """[n, P]."""
+  if not 0 < beta < np.inf:
+    raise errors.UserError(f"`beta` must be positive; got {beta}.")
   apart = np.asarray(data, np.float64)[:, np.newaxis] - np.asarray(
     points, np.float64
   )
   return -(apart**2).sum(axis=-1) / beta
 
 
-def _checked(data: Any, beta: float) -> np.ndarray:
+def _checked(data: Any) -> np.ndarray:
   data = np.asarray(data, np.float64)
   if data.ndim != 2 or not np.isfinite(data).all():
     raise errors.UserError(
       f"`data` must be a finite matrix [n, D]; got the shape {data.shape}"
       f"{' with values that are not finite' if data.ndim == 2 else ''}."
     )
-  if not 0 < beta < np.inf:
-    raise errors.UserError(f"`beta` must be positive; got {beta}.")
   return data

@@ -136,8 +136,15 @@ def collapse_beta(data: Any) -> float:
 
   Returns:
     β, units of x².
+
+  Raises:
+    UserError: if data are not a finite matrix.
   """
   data = np.asarray(data, np.float64)
+  if data.ndim != 2 or not np.isfinite(data).all():
+    raise errors.UserError(
+      f"`data` must be a finite matrix [n, D]; got the shape {data.shape}."
+    )
   centred = data - data.mean(axis=0)
   return float(2.0 * np.linalg.eigvalsh(centred.T @ centred / len(data))[-1])
 

@@ -281,3 +281,28 @@ def test_bad_argument_is_told_in_one_line(arguments, message):
 def test_sigma_that_is_not_positive_is_refused():
   with pytest.raises(errors.UserError, match="`initial_sigma` must be"):
     fixed_points.learn_sigma(_DATA, initial_sigma=0.0)
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, np.nan])
+def test_quantities_at_a_beta_that_is_not_positive_are_refused(beta):
+  data, v = np.eye(3), np.zeros([4, 3])
+  with pytest.raises(errors.UserError, match="`betas` must be positive"):
+    fixed_points.responsibilities(data, v, beta)
+  with pytest.raises(errors.UserError, match="`betas` must be positive"):
+    fixed_points.order_parameter(data, v[np.newaxis], [beta])
+
+
+@pytest.mark.parametrize(
+  ("reconstructions", "distance", "message"),
+  [
+    (np.full([3, 2], np.nan), 0.1, "`reconstructions` must be a finite"),
+    (np.zeros([0, 2]), 0.1, "`reconstructions` must be a finite"),
+    (np.zeros([3, 2]), -1.0, "`distance` must be 0 or more"),
+  ],
+)
+def test_merging_what_is_no_set_of_points_is_refused(
+  reconstructions, distance, message
+):
+  """A NaN is near nothing: the search for its group would not end."""
+  with pytest.raises(errors.UserError, match=message):
+    fixed_points.merged(reconstructions, distance)

@@ -83,3 +83,17 @@ def test_pre_image_is_nearest_to_the_projection():
 def test_bad_argument_is_told_in_one_line(arguments, message):
   with pytest.raises(errors.UserError, match=message):
     kernel_pca.fit(*arguments)
+
+
+def test_more_components_than_the_data_have_are_refused():
+  data = np.repeat(np.eye(3), 4, axis=0)
+  with pytest.raises(errors.UserError, match="at most 2, the rank"):
+    kernel_pca.fit(data, 0.5, 5)
+
+
+def test_beta_that_is_not_positive_is_refused_everywhere():
+  data = np.eye(3)
+  with pytest.raises(errors.UserError, match="`beta` must be positive; got 0"):
+    kernel_pca.kernel(data, data, 0.0)
+  with pytest.raises(errors.UserError, match="`beta` must be positive; got -1"):
+    kernel_pca.pre_image_step(data, data, -1.0)
