@@ -3,23 +3,17 @@
 """Everything that decides a run, in one validated record."""
 
 import dataclasses
-import math
-import types
-import typing
 from collections.abc import Sequence
-from typing import Any
 
 from geco_tf import data, errors, models, multipliers, objectives
 from geco_tf.data import resizing
-from geco_tf.runs import specs
+from geco_tf.runs import base_config, specs
 
-
-def _field(default: Any, help_text: str) -> Any:
-  return dataclasses.field(default=default, metadata={"help": help_text})
+_field = base_config.field
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(base_config.BaseConfig):
   """A run. Each field is a flag of the same name; None is "not set"."""
 
   # Data.
@@ -88,36 +82,6 @@ class Config:
   checkpoint_every: int = _field(1_000, "steps between checkpoints.")
   keep_checkpoints: int = _field(2, "how many checkpoints to keep.")
 
-  def replace(self, **changes: Any) -> "Config":
-    """A copy with other values.
-
-    Raises:
-      UserError: if a name is not a field.
-    """
-    names = [f.name for f in dataclasses.fields(self)]
-    for name in changes:
-      if name not in names:
-        raise errors.unknown_name("setting", name, names)
-    return dataclasses.replace(self, **changes)
-
-  def to_json(self) -> dict[str, Any]:
-    """The fields as JSON has them."""
-    return dataclasses.asdict(self)
-
-  @classmethod
-  def from_json(cls, values: dict[str, Any]) -> "Config":
-    """The inverse of `to_json`.
-
-    Raises:
-      UserError: if a name is not a field: another version wrote it.
-    """
-    if not isinstance(values, dict):
-      raise errors.UserError(f"A config must be a record; got {values!r}.")
-    values = {
-      k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-    }
-    return cls().replace(**values)
-
   @property
   def constraint_specs(self) -> tuple[str, ...]:
     """The constraints as NAME:TOLERANCE, κ among them."""
@@ -151,13 +115,8 @@ def validate(config: Config) -> Config:
   Raises:
     UserError: names the setting, what it needs and what it got.
   """
-  _check_types(config)
-  for name in _POSITIVE:
-    value = getattr(config, name)
-    if not (math.isfinite(value) and value > 0):
-      raise errors.UserError(
-        f"`{name}` must be positive and finite; got {value}."
-      )
+  base_config.check_types(config)
+  base_config.check_positive(config, _POSITIVE)
   for name, choices in _CHOICES.items():
     if getattr(config, name) not in choices:
       raise errors.unknown_name(name, getattr(config, name), choices)
@@ -177,23 +136,6 @@ def validate(config: Config) -> Config:
   _check_ranges(config)
   _check_constraints(config)
   return config
-
-
-def _check_types(config: Config) -> None:
-  hints = typing.get_type_hints(Config)
-  for field in dataclasses.fields(config):
-    value, hint = getattr(config, field.name), hints[field.name]
-    allowed = (
-      typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    )
-    kinds = tuple(typing.get_origin(kind) or kind for kind in allowed)
-    if float in kinds:
-      kinds += (int,)
-    is_bool = isinstance(value, bool) and bool not in kinds
-    if is_bool or not isinstance(value, kinds):
-      raise errors.UserError(
-        f"`{field.name}` must be of type {field.type}; got {value!r}."
-      )
 
 
 def _check_ranges(config: Config) -> None:
