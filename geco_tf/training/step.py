@@ -149,6 +149,8 @@ class TrainStep:
         labels=batch.labels if self._has_labels else None,
         decoder=models.decoder(self._model, batch.context),
       )
+      if outputs.auxiliary_loss is not None:
+        loss += tf.reduce_mean(outputs.auxiliary_loss)
     gradients = tape.gradient(
       loss,
       self.variables,

@@ -73,10 +73,15 @@ def _shared(variant="gqn", **kwargs):
   return _perturbed(_model(variant, **kwargs))
 
 
+def _present(outputs):
+  """The fields of outputs that this model has."""
+  return [value for value in outputs if value is not None]
+
+
 def _outputs_and_gradients(outputs_fn, variables):
   """Gradients of a scalar that weighs every output differently."""
   with tf.GradientTape() as tape:
-    outputs = outputs_fn()
+    outputs = _present(outputs_fn())
     loss = 0.0
     for value in outputs:
       weights = np.cos(np.arange(math.prod(value.shape))).reshape(value.shape)
@@ -172,7 +177,11 @@ def test_outputs_have_shapes_and_types(variant):
   assert result.kl_per_step.shape == [3, 3]
   for per_example in (result.kl, result.log_q, result.log_prior):
     assert per_example.shape == [3]
-  for value in result:
+  if context is None:
+    assert result.auxiliary_loss is None
+  else:
+    assert result.auxiliary_loss.shape == [3]
+  for value in _present(result):
     assert value.dtype == tf.float32
     assert np.all(np.isfinite(value))
   np.testing.assert_allclose(
@@ -327,6 +336,26 @@ def test_first_prior_knows_the_context():
   assert np.all(np.std(starts, axis=0).max(axis=-1) > 1e-3)
 
 
+def test_auxiliary_loss_trains_the_contexts_encoder_and_nothing_else():
+  model = _shared("conditional")
+  with tf.GradientTape() as tape:
+    result = model(_images(), _context(model), seed=_SEED)
+    loss = tf.reduce_sum(result.auxiliary_loss)
+  gradients = tape.gradient(loss, model.trainable_variables)
+  trained = {
+    variable.ref()
+    for gradient, variable in zip(
+      gradients, model.trainable_variables, strict=True
+    )
+    if gradient is not None
+  }
+  assert trained == {
+    variable.ref()
+    for module in (model.context_encoder, model.prediction)
+    for variable in module.trainable_variables
+  }
+
+
 def test_xla_compiles_the_whole_step():
   """XLA draws other noise, so what is free of noise is compared."""
   model = _shared("conditional", num_steps=2)
@@ -338,6 +367,7 @@ def test_xla_compiles_the_whole_step():
       result = model(images, context, seed=_SEED)
       error = tf.math.squared_difference(images, result.reconstruction)
       loss = tf.reduce_sum(result.kl) + tf.reduce_sum(error)
+      loss += tf.reduce_sum(result.auxiliary_loss)
     return result, tape.gradient(loss, model.trainable_variables)
 
   result, gradients = step(images, context)
@@ -378,7 +408,7 @@ def _everything(model, images, context, count):
   result = model(images, context, seed=_SEED)
   features = model.posterior_features(images, context)
   return (
-    *result,
+    *_present(result),
     model.posterior(images, context).log_prob(result.latents),
     model.prior.log_prob(result.latents, context=context),
     model.pairwise_log_prob(result.latents, features),
@@ -415,6 +445,8 @@ def test_every_variable_is_trained_and_created_once(variant):
       result = model(images, context, seed=[step, 2])
       error = tf.math.squared_difference(images, result.reconstruction)
       loss = tf.reduce_sum(result.kl) + 10.0 * tf.reduce_sum(error)
+      if context is not None:
+        loss += tf.reduce_sum(result.auxiliary_loss)
     gradients = tape.gradient(loss, variables)
     assert all(gradient is not None for gradient in gradients)
     optimizer.apply(gradients, variables)
@@ -471,7 +503,7 @@ def test_two_replicas_give_the_rows_of_one(variant):
     part = None if context is None else context[rows]
     seed = noise.ReplicaSeed(_SEED, tf.constant(replica), 2)
     half = model(images[rows], part, seed=seed)
-    for actual, whole in zip(half, expected, strict=True):
+    for actual, whole in zip(_present(half), _present(expected), strict=True):
       np.testing.assert_allclose(actual, whole[rows], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(
       model.sample(2, part, seed=seed), samples[rows], atol=1e-5
@@ -490,7 +522,7 @@ def test_bfloat16_is_near_float32_and_keeps_its_sums_in_it(variant):
   result = rough(images, context, seed=_SEED)
   expected = exact(images, context, seed=_SEED)
 
-  for value in result:
+  for value in _present(result):
     assert value.dtype == tf.float32
   assert np.any(result.kl != expected.kl)
   # bfloat16 has 8 bits; a few of them are lost on the way through the steps.

@@ -149,10 +149,10 @@ class ContextEncoder(snt.Module):
   """K images to one map of the latents' side; their order matters.
 
   Every image goes through the same convolutions, and what comes out is joined
-  in order. A label is a fact about a whole image: so each image also gets a
-  code by the same dense layers, and what all codes say together reaches every
-  place. With one code an image before they are joined, sums of digits are
-  learned in a third of the steps.
+  in order. A label is a fact about a whole image: so every image also gets a
+  code, by the same dense layers, and what all codes say together is drawn onto
+  the map. Codes are made before they are joined, because what two digits say
+  together, as their sum does, is learned several times sooner so.
   """
 
   def __init__(
@@ -169,7 +169,11 @@ class ContextEncoder(snt.Module):
     self._features = FeatureNetwork(
       channels, hidden_size, stride, dtype=dtype, name="features"
     )
+    self._join = Conv(
+      self._num_images * hidden_size, hidden_size, 3, dtype=dtype, name="join"
+    )
     width, side = hidden_size, side // stride
+    self._map_shape = [side, side, hidden_size]
     self._halvings = []
     while side > _SUMMARY_SIDE:
       halving = Conv(width, 2 * hidden_size, 3, stride=2, dtype=dtype)
@@ -177,16 +181,8 @@ class ContextEncoder(snt.Module):
       width, side = 2 * hidden_size, (side + 1) // 2
     sizes = [8 * hidden_size, 8 * hidden_size]
     self._code = snt.nets.MLP(sizes, activate_final=True, name="code")
-    sizes = [8 * hidden_size, 8 * hidden_size, hidden_size]
-    self._everywhere = snt.nets.MLP(sizes, name="everywhere")
-    self._join = Conv(
-      self._num_images * hidden_size, hidden_size, 3, dtype=dtype, name="join"
-    )
-    # Until latents are used, a context is noise beside them in every core, and
-    # they may then never be; so it comes in by the optimizer's small steps.
-    self.gate = tf.Variable(
-      tf.zeros([hidden_size], weight_dtype(dtype)), name="gate"
-    )
+    sizes = [*sizes, math.prod(self._map_shape)]
+    self._together = snt.nets.MLP(sizes, name="together")
 
   def __call__(self, context: tf.Tensor) -> tf.Tensor:
     """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
@@ -195,10 +191,10 @@ class ContextEncoder(snt.Module):
     for halving in self._halvings:
       summary = tf.nn.elu(halving(summary))
     codes = self._code(snt.flatten(summary))
-    everywhere = self._everywhere(self._side_by_side(codes))
-    return self.gate * tf.nn.elu(
+    together = self._together(self._side_by_side(codes))
+    return tf.nn.elu(
       self._join(self._side_by_side(maps))
-      + everywhere[:, tf.newaxis, tf.newaxis]
+      + tf.reshape(together, [-1, *self._map_shape])
     )
 
   def _side_by_side(self, values: tf.Tensor) -> tf.Tensor:

@@ -241,6 +241,14 @@ class ConvDraw(snt.Module):
         self.context_shape, size, self.stride, dtype=dtype
       )
       self.start = layers.Conv(size, size, 1, dtype=dtype, name="start")
+      # Until latents are used, a context is noise beside them in every core,
+      # and they may then never be; so it comes in by the optimizer's small
+      # steps.
+      self.gate = tf.Variable(tf.zeros([size], self._dtype), name="gate")
+      self.prediction = layers.Conv(
+        size, self.stride**2 * self.image_shape[-1], 1,
+        dtype=dtype, name="prediction",
+      )  # fmt: skip
 
   def __call__(
     self,
@@ -262,7 +270,8 @@ class ConvDraw(snt.Module):
     Raises:
       UserError: for images or a context of another shape or type.
     """
-    features = self.posterior_features(images, context)
+    images, maps = self._encoded(images, context)
+    features = self._features_of(images, maps)
     latents, posterior, states = self._infer(features, seed)
     prior = self._priors(states[:-1])
     kl = tf.transpose(tfd.kl_divergence(posterior, prior))
@@ -273,6 +282,7 @@ class ConvDraw(snt.Module):
       log_q=tf.reduce_sum(posterior.log_prob(latents), axis=0),
       log_prior=tf.reduce_sum(prior.log_prob(latents), axis=0),
       kl_per_step=kl,
+      auxiliary_loss=self._prediction_error(maps, features.blocks),
     )
 
   def sample(
@@ -359,17 +369,7 @@ class ConvDraw(snt.Module):
     Raises:
       UserError: for images or a context of another shape or type.
     """
-    images = tf.convert_to_tensor(images)
-    networks.check_images(images, self.image_shape)
-    images = tf.cast(images, self._dtype)
-    context = self._checked_context(context, images.shape[0])
-    maps = None if context is None else self.context_encoder(context)
-    conditions = self._conditions_of(tf.shape(images)[0], maps)
-    inference = self._unchanging(
-      self.inference_cores, features=self.features(images), context=maps
-    )
-    blocks = tf.nn.space_to_depth(images, self.stride)
-    return Features(*conditions, inference, blocks)
+    return self._features_of(*self._encoded(images, context))
 
   def pairwise_log_prob(
     self, latents: tf.Tensor, features: Features
@@ -433,20 +433,59 @@ class ConvDraw(snt.Module):
     latents, _ = self._draw(n, context, seed)
     return tf.stack(latents, axis=1)
 
-  # What no step changes.
+  # What no step changes. The context's maps are None if there is no context.
+
+  def _encoded(
+    self, images: tf.Tensor, context: tf.Tensor | None
+  ) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """The images, checked, and the context's maps."""
+    images = tf.convert_to_tensor(images)
+    networks.check_images(images, self.image_shape)
+    context = self._checked_context(context, images.shape[0])
+    return tf.cast(images, self._dtype), self._context_maps(context)
+
+  def _context_maps(self, context: tf.Tensor | None) -> tf.Tensor | None:
+    return None if context is None else self.context_encoder(context)
+
+  def _features_of(self, images: tf.Tensor, maps: tf.Tensor | None) -> Features:
+    conditions = self._conditions_of(tf.shape(images)[0], maps)
+    inference = self._unchanging(
+      self.inference_cores,
+      features=self.features(images),
+      context=self._gated(maps),
+    )
+    blocks = tf.nn.space_to_depth(images, self.stride)
+    return Features(*conditions, inference, blocks)
+
+  def _gated(self, maps: tf.Tensor | None) -> tf.Tensor | None:
+    return None if maps is None else self.gate * maps
+
+  def _prediction_error(
+    self, maps: tf.Tensor | None, blocks: tf.Tensor
+  ) -> tf.Tensor | None:
+    """‖x − m(context)‖², [B]: trains the context's encoder from the start.
+
+    m is a guess of x from the context alone. The KL asks the same of the
+    encoder, but so faintly beside the noise of the latents that the sum of two
+    digits was not found in thousands of steps.
+    """
+    if maps is None:
+      return None
+    guess = tf.sigmoid(self.prediction(maps))
+    return tf.reduce_sum(tf.math.squared_difference(blocks, guess), [1, 2, 3])
 
   def _conditions(
     self, count: int | tf.Tensor, context: tf.Tensor | None = None
   ) -> Conditions:
     """For count images."""
     context = self._checked_context(context, tf.get_static_value(count))
-    maps = None if context is None else self.context_encoder(context)
-    return self._conditions_of(count, maps)
+    return self._conditions_of(count, self._context_maps(context))
 
   def _conditions_of(
     self, count: int | tf.Tensor, maps: tf.Tensor | None
   ) -> Conditions:
-    """Those of the context's maps, if any."""
+    """Those of the context's maps."""
+    maps = self._gated(maps)
     generation = self._unchanging(self.generation_cores, context=maps)
     if maps is not None:
       return Conditions(tf.tanh(self.start(maps)), generation)

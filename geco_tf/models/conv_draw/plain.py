@@ -31,10 +31,14 @@ def outputs_of(
   """
   features = conv_draw.features(images)
   h_g = tf.zeros_like(features)
-  given = []
+  given, auxiliary_loss = [], None
   if context is not None:
-    given = [("context", conv_draw.context_encoder(context))]
-    h_g = tf.tanh(conv_draw.start(given[0][1]))
+    maps = conv_draw.context_encoder(context)
+    given = [("context", conv_draw.gate * maps)]
+    h_g = tf.tanh(conv_draw.start(conv_draw.gate * maps))
+    guess = tf.sigmoid(conv_draw.prediction(maps))
+    guess = tf.nn.depth_to_space(guess, conv_draw.stride)
+    auxiliary_loss = tf.reduce_sum((images - guess) ** 2, axis=[1, 2, 3])
   h_e = c_e = c_g = tf.zeros_like(features)
   size = features.shape[-1]
   u = tf.zeros([*images.shape[:3], size], images.dtype)
@@ -78,6 +82,7 @@ def outputs_of(
     log_q=tf.add_n([q.log_prob(z) for z, q, _ in steps]),
     log_prior=tf.add_n([p.log_prob(z) for z, _, p in steps]),
     kl_per_step=kl,
+    auxiliary_loss=auxiliary_loss,
   )
 
 
