@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 import sonnet as snt
 import tensorflow as tf
 
-_SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
-
 
 def weight_dtype(dtype: tf.DType) -> tf.DType:
   """The type of weights and of all that is not a convolution."""
@@ -143,61 +141,3 @@ class FeatureNetwork(snt.Module):
   def __call__(self, images: tf.Tensor) -> tf.Tensor:
     # Centred, because pixels in [0, 1] would drive every bias the same way.
     return tf.nn.elu(self.second(tf.nn.elu(self.first(2.0 * images - 1.0))))
-
-
-class ContextEncoder(snt.Module):
-  """K images to one map of the latents' side; their order matters.
-
-  Every image goes through the same convolutions, and what comes out is joined
-  in order. A label is a fact about a whole image: so every image also gets a
-  code, by the same dense layers, and what all codes say together is drawn onto
-  the map. Codes are made before they are joined, because what two digits say
-  together, as their sum does, is learned several times sooner so.
-  """
-
-  def __init__(
-    self,
-    context_shape: tuple[int, ...],
-    hidden_size: int,
-    stride: int,
-    *,
-    dtype: tf.DType,
-    name: str | None = None,
-  ):
-    super().__init__(name=name)
-    self._num_images, side, _, channels = context_shape
-    self._features = FeatureNetwork(
-      channels, hidden_size, stride, dtype=dtype, name="features"
-    )
-    self._join = Conv(
-      self._num_images * hidden_size, hidden_size, 3, dtype=dtype, name="join"
-    )
-    width, side = hidden_size, side // stride
-    self._map_shape = [side, side, hidden_size]
-    self._halvings = []
-    while side > _SUMMARY_SIDE:
-      halving = Conv(width, 2 * hidden_size, 3, stride=2, dtype=dtype)
-      self._halvings.append(halving)
-      width, side = 2 * hidden_size, (side + 1) // 2
-    sizes = [8 * hidden_size, 8 * hidden_size]
-    self._code = snt.nets.MLP(sizes, activate_final=True, name="code")
-    sizes = [*sizes, math.prod(self._map_shape)]
-    self._together = snt.nets.MLP(sizes, name="together")
-
-  def __call__(self, context: tf.Tensor) -> tf.Tensor:
-    """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
-    maps = self._features(snt.merge_leading_dims(context, 2))
-    summary = maps
-    for halving in self._halvings:
-      summary = tf.nn.elu(halving(summary))
-    codes = self._code(snt.flatten(summary))
-    together = self._together(self._side_by_side(codes))
-    return tf.nn.elu(
-      self._join(self._side_by_side(maps))
-      + tf.reshape(together, [-1, *self._map_shape])
-    )
-
-  def _side_by_side(self, values: tf.Tensor) -> tf.Tensor:
-    """[B K, …, C] to [B, …, K C]."""
-    values = tf.reshape(values, [-1, self._num_images, *values.shape[1:]])
-    return tf.concat(tf.unstack(values, axis=1), axis=-1)

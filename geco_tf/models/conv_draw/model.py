@@ -14,6 +14,7 @@ from tensorflow_probability import distributions as tfd
 
 from geco_tf import errors
 from geco_tf.models import networks, noise, outputs, posteriors
+from geco_tf.models.conv_draw import context as context_lib
 from geco_tf.models.conv_draw import convolutions, layers, paths
 
 FORMS = ("gqn", "error_feedback")
@@ -55,6 +56,13 @@ class _Inference(NamedTuple):
 
   cell: tf.Tensor | None = None
   transformed_hidden: tf.Tensor | None = None
+
+
+class _Read(NamedTuple):
+  """What is made of a context, [B, h, w, hidden_size] each."""
+
+  maps: tf.Tensor | None = None  # For the cores.
+  forecast: tf.Tensor | None = None  # With the gradient of its own loss.
 
 
 class _Kernels(NamedTuple):
@@ -237,7 +245,7 @@ class ConvDraw(snt.Module):
       self.image_shape[-1], size, self.stride, dtype=dtype, name="features"
     )
     if self.context_shape is not None:
-      self.context_encoder = layers.ContextEncoder(
+      self.context_encoder = context_lib.ContextEncoder(
         self.context_shape, size, self.stride, dtype=dtype
       )
       self.start = layers.Conv(size, size, 1, dtype=dtype, name="start")
@@ -245,10 +253,9 @@ class ConvDraw(snt.Module):
       # and they may then never be; so it comes in by the optimizer's small
       # steps.
       self.gate = tf.Variable(tf.zeros([size], self._dtype), name="gate")
-      self.prediction = layers.Conv(
-        size, self.stride**2 * self.image_shape[-1], 1,
-        dtype=dtype, name="prediction",
-      )  # fmt: skip
+      self.forecast = context_lib.Forecast(
+        self.context_shape, self.image_shape, size, self.stride, dtype=dtype
+      )
 
   def __call__(
     self,
@@ -270,8 +277,8 @@ class ConvDraw(snt.Module):
     Raises:
       UserError: for images or a context of another shape or type.
     """
-    images, maps = self._encoded(images, context)
-    features = self._features_of(images, maps)
+    images, read = self._encoded(images, context)
+    features = self._features_of(images, read.maps)
     latents, posterior, states = self._infer(features, seed)
     prior = self._priors(states[:-1])
     kl = tf.transpose(tfd.kl_divergence(posterior, prior))
@@ -282,7 +289,7 @@ class ConvDraw(snt.Module):
       log_q=tf.reduce_sum(posterior.log_prob(latents), axis=0),
       log_prior=tf.reduce_sum(prior.log_prob(latents), axis=0),
       kl_per_step=kl,
-      auxiliary_loss=self._prediction_error(maps, features.blocks),
+      auxiliary_loss=self._auxiliary_loss(images, read),
     )
 
   def sample(
@@ -369,7 +376,8 @@ class ConvDraw(snt.Module):
     Raises:
       UserError: for images or a context of another shape or type.
     """
-    return self._features_of(*self._encoded(images, context))
+    images, read = self._encoded(images, context)
+    return self._features_of(images, read.maps)
 
   def pairwise_log_prob(
     self, latents: tf.Tensor, features: Features
@@ -433,59 +441,50 @@ class ConvDraw(snt.Module):
     latents, _ = self._draw(n, context, seed)
     return tf.stack(latents, axis=1)
 
-  # What no step changes. The context's maps are None if there is no context.
+  # What no step changes. Maps are None if there is no context.
 
   def _encoded(
     self, images: tf.Tensor, context: tf.Tensor | None
-  ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """The images, checked, and the context's maps."""
+  ) -> tuple[tf.Tensor, _Read]:
+    """The images, checked, and what is read of their context."""
     images = tf.convert_to_tensor(images)
     networks.check_images(images, self.image_shape)
     context = self._checked_context(context, images.shape[0])
-    return tf.cast(images, self._dtype), self._context_maps(context)
+    return tf.cast(images, self._dtype), self._read(context)
 
-  def _context_maps(self, context: tf.Tensor | None) -> tf.Tensor | None:
-    return None if context is None else self.context_encoder(context)
+  def _read(self, context: tf.Tensor | None) -> _Read:
+    if context is None:
+      return _Read()
+    forecast = self.forecast(context)
+    maps = self.context_encoder(context) + tf.stop_gradient(forecast)
+    return _Read(self.gate * tf.nn.elu(maps), forecast)
 
   def _features_of(self, images: tf.Tensor, maps: tf.Tensor | None) -> Features:
     conditions = self._conditions_of(tf.shape(images)[0], maps)
     inference = self._unchanging(
       self.inference_cores,
       features=self.features(images),
-      context=self._gated(maps),
+      context=maps,
     )
     blocks = tf.nn.space_to_depth(images, self.stride)
     return Features(*conditions, inference, blocks)
 
-  def _gated(self, maps: tf.Tensor | None) -> tf.Tensor | None:
-    return None if maps is None else self.gate * maps
-
-  def _prediction_error(
-    self, maps: tf.Tensor | None, blocks: tf.Tensor
-  ) -> tf.Tensor | None:
-    """‖x − m(context)‖², [B]: trains the context's encoder from the start.
-
-    m is a guess of x from the context alone. The KL asks the same of the
-    encoder, but so faintly beside the noise of the latents that the sum of two
-    digits was not found in thousands of steps.
-    """
-    if maps is None:
+  def _auxiliary_loss(self, images: tf.Tensor, read: _Read) -> tf.Tensor | None:
+    if read.forecast is None:
       return None
-    guess = tf.sigmoid(self.prediction(maps))
-    return tf.reduce_sum(tf.math.squared_difference(blocks, guess), [1, 2, 3])
+    return self.forecast.loss(images, read.forecast)
 
   def _conditions(
     self, count: int | tf.Tensor, context: tf.Tensor | None = None
   ) -> Conditions:
     """For count images."""
     context = self._checked_context(context, tf.get_static_value(count))
-    return self._conditions_of(count, self._context_maps(context))
+    return self._conditions_of(count, self._read(context).maps)
 
   def _conditions_of(
     self, count: int | tf.Tensor, maps: tf.Tensor | None
   ) -> Conditions:
     """Those of the context's maps."""
-    maps = self._gated(maps)
     generation = self._unchanging(self.generation_cores, context=maps)
     if maps is not None:
       return Conditions(tf.tanh(self.start(maps)), generation)

@@ -33,12 +33,11 @@ def outputs_of(
   h_g = tf.zeros_like(features)
   given, auxiliary_loss = [], None
   if context is not None:
-    maps = conv_draw.context_encoder(context)
-    given = [("context", conv_draw.gate * maps)]
-    h_g = tf.tanh(conv_draw.start(conv_draw.gate * maps))
-    guess = tf.sigmoid(conv_draw.prediction(maps))
-    guess = tf.nn.depth_to_space(guess, conv_draw.stride)
-    auxiliary_loss = tf.reduce_sum((images - guess) ** 2, axis=[1, 2, 3])
+    forecast = conv_draw.forecast(context)
+    maps = conv_draw.context_encoder(context) + tf.stop_gradient(forecast)
+    given = [("context", conv_draw.gate * tf.nn.elu(maps))]
+    h_g = tf.tanh(conv_draw.start(given[0][1]))
+    auxiliary_loss = _auxiliary_loss(conv_draw.forecast, images, forecast)
   h_e = c_e = c_g = tf.zeros_like(features)
   size = features.shape[-1]
   u = tf.zeros([*images.shape[:3], size], images.dtype)
@@ -84,6 +83,16 @@ def outputs_of(
     kl_per_step=kl,
     auxiliary_loss=auxiliary_loss,
   )
+
+
+def _auxiliary_loss(forecast, images, maps):
+  centres = tf.reshape(forecast.centres, [1, -1, *images.shape[1:]])
+  error = tf.reduce_sum((images[:, tf.newaxis] - centres) ** 2, [2, 3, 4])
+  shares = tf.exp(-2.0 * error)  # σ = ½.
+  fit = tf.reduce_sum(shares, axis=1)
+  guess = tf.nn.softmax(forecast.logits(tf.reshape(maps, [len(maps), -1])))
+  shares = tf.stop_gradient(shares / fit[:, tf.newaxis])
+  return -tf.math.log(fit) - tf.reduce_sum(shares * tf.math.log(guess), axis=1)
 
 
 def _lstm(core, inputs, cell):

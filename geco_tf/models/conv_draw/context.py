@@ -1,0 +1,126 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What ConvDraw makes of a context: what is seen, and what it foretells."""
+
+import math
+
+import sonnet as snt
+import tensorflow as tf
+
+from geco_tf.models.conv_draw import layers
+
+_SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
+_NUM_CLUSTERS = 64
+_CLUSTER_SD = 0.5  # σ of a pixel: most images are in one cluster, or in two.
+
+
+class ContextEncoder(snt.Module):
+  """K images to one map of the latents' side; their order matters."""
+
+  def __init__(
+    self,
+    context_shape: tuple[int, ...],
+    hidden_size: int,
+    stride: int,
+    *,
+    dtype: tf.DType,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    num_images, _, _, channels = context_shape
+    self._features = layers.FeatureNetwork(
+      channels, hidden_size, stride, dtype=dtype, name="features"
+    )
+    self._join = layers.Conv(
+      num_images * hidden_size, hidden_size, 3, dtype=dtype, name="join"
+    )
+
+  def __call__(self, context: tf.Tensor) -> tf.Tensor:
+    """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
+    maps = self._features(snt.merge_leading_dims(context, 2))
+    return self._join(_side_by_side(maps, context.shape[1]))
+
+
+class Forecast(snt.Module):
+  """Which of 64 clusters is the target in, given its context?
+
+    r_k(x) = exp(−‖x − m_k‖² / 2σ²) / Σ_j exp(−‖x − m_j‖² / 2σ²)
+    loss   = −ln Σ_k exp(−‖x − m_k‖² / 2σ²) − Σ_k r_k(x) ln p_k(context)
+
+  The first term finds clusters of the targets, without labels; the second
+  trains p(context), and r is constant in it. A model's KL asks for the same,
+  but so faintly beside the noise of its latents that what two digits add up to
+  is not found in thousands of steps; so a forecast learns by its own loss
+  alone, and what it has in mind, a map, is constant to the model.
+
+  A class is a fact about a whole image: every image gets a code, by the same
+  layers, and codes are joined in order.
+  """
+
+  def __init__(
+    self,
+    context_shape: tuple[int, ...],
+    image_shape: tuple[int, ...],
+    hidden_size: int,
+    stride: int,
+    *,
+    dtype: tf.DType,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    _, side, _, channels = context_shape
+    self._features = layers.FeatureNetwork(
+      channels, hidden_size, stride, dtype=dtype, name="features"
+    )
+    width, side = hidden_size, side // stride
+    self._map_shape = [side, side, hidden_size]
+    self._halvings = []
+    while side > _SUMMARY_SIDE:
+      halving = layers.Conv(width, 2 * hidden_size, 3, stride=2, dtype=dtype)
+      self._halvings.append(halving)
+      width, side = 2 * hidden_size, (side + 1) // 2
+    sizes = [8 * hidden_size, 8 * hidden_size]
+    self._code = snt.nets.MLP(sizes, activate_final=True, name="code")
+    sizes = [*sizes, math.prod(self._map_shape)]
+    self._joint = snt.nets.MLP(sizes, name="joint")
+    self.logits = snt.Linear(_NUM_CLUSTERS, name="logits")
+    initializer = snt.initializers.RandomNormal(stddev=0.02)
+    # The optimizer's steps are made for weights; pixels are larger.
+    self._scaled_centres = tf.Variable(
+      initializer(
+        [_NUM_CLUSTERS, math.prod(image_shape)], layers.weight_dtype(dtype)
+      ),
+      name="scaled_centres",
+    )
+
+  @property
+  def centres(self) -> tf.Tensor:
+    """The m_k, [64, D]."""
+    return 0.5 + 5.0 * self._scaled_centres
+
+  def __call__(self, context: tf.Tensor) -> tf.Tensor:
+    """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
+    maps = self._features(snt.merge_leading_dims(context, 2))
+    for halving in self._halvings:
+      maps = tf.nn.elu(halving(maps))
+    codes = self._code(snt.flatten(maps))
+    joint = self._joint(_side_by_side(codes, context.shape[1]))
+    return tf.nn.elu(tf.reshape(joint, [-1, *self._map_shape]))
+
+  def loss(self, images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
+    """How bad it was, [B], for targets [B, H, W, C] and the context's maps."""
+    x, m = snt.flatten(images), self.centres
+    log_shares = (
+      tf.matmul(x, m, transpose_b=True) - 0.5 * tf.reduce_sum(m**2, axis=-1)
+    ) / _CLUSTER_SD**2  # Up to what is the same for every k.
+    log_forecast = tf.nn.log_softmax(self.logits(snt.flatten(maps)))
+    log_fit = tf.reduce_logsumexp(log_shares, axis=-1)
+    log_fit -= 0.5 * tf.reduce_sum(x**2, axis=-1) / _CLUSTER_SD**2
+    shares = tf.stop_gradient(tf.nn.softmax(log_shares))
+    return -log_fit - tf.reduce_sum(shares * log_forecast, axis=-1)
+
+
+def _side_by_side(values: tf.Tensor, count: int) -> tf.Tensor:
+  """[B K, …, C] to [B, …, K C], where K is the count."""
+  values = tf.reshape(values, [-1, count, *values.shape[1:]])
+  return tf.concat(tf.unstack(values, axis=1), axis=-1)
