@@ -26,7 +26,6 @@ _BETAS = (0.01, 0.05, 0.2)
 _MIXTURES = {"lines": mixtures.lines, "circles": mixtures.circles}
 # Of the neighbours along sides and diagonals.
 _RADIUS_IN_TILES = 1.5
-_MAX_ITERATIONS = 2000  # Bounds are kept earlier at most β.
 
 
 class _Constraint(NamedTuple):
@@ -73,7 +72,6 @@ def run(settings: base.Settings, folder: base.Folder) -> dict[str, Any]:
           data, tiles_per_side=tiles_per_side, seed=settings.seed
         ),
         operator=operator,
-        max_iterations=_MAX_ITERATIONS,
         keep_trajectory=True,
       )
       panels += _panels(data, found, neighbours, operator is not None)
@@ -95,7 +93,9 @@ def _operator(
     omega = constraint.penalty * len(latents)
     return lipschitz.FixedPenalty(latents, omega, radius=radius)
   if constraint.bound is not None:
-    return lipschitz.Bound(latents, constraint.bound, radius=radius)
+    return lipschitz.Bound(
+      latents, constraint.bound, radius=radius, tolerance=5e-4, max_steps=5
+    )
   return None
 
 

@@ -278,6 +278,10 @@ class Bound:
     self.pairs = pairs(latents, radius)
     self._slope = slope
     self._spread = float(np.sqrt(np.var(latents, axis=0).sum()))
+    # Of each pair, in a tile's stiffness: the bound is on slopes, and without
+    # the squares those of near tiles would hardly be felt among all others.
+    shares = self.pairs.distance**-2.0
+    self._shares = 0.5 * self.pairs.num_tiles * shares / shares.sum()
     self.tolerance = tolerance
     self._max_steps = max_steps
     self._solver = solver
@@ -335,21 +339,22 @@ class Bound:
   ) -> tuple[tf.Tensor, tf.Tensor]:
     del masses
     weights = _held(weights)
-    rho = self._stiffness(target, weights)
-    edge_weights = tf.fill([len(self.pairs.first)], rho)
-    solve = _make_solve(weights, self.pairs, edge_weights, self._solver)
-
+    stiffness = self._stiffness(target, weights)  # [E]
+    solve = _make_solve(weights, self.pairs, stiffness, self._solver)
+    rho = stiffness[:, tf.newaxis]
     allowed = tf.constant(self._slope * self.pairs.distance, target.dtype)
 
     def ascend(v, u, y, residual):
       del residual
       pulled = _divergence(self.pairs, rho * u - y)
       v = solve(weights[:, tf.newaxis] * target + pulled, v)
-      free = _differences(self.pairs, v) + y / rho
+      apart = _differences(self.pairs, v)
+      free = apart + y / rho
       new = self._shortened(free)
-      moved = tf.reduce_max(tf.norm(new - u, axis=-1) / allowed)
+      excess = tf.norm(apart, axis=-1) / allowed - 1.0
+      moved = tf.norm(new - u, axis=-1) / allowed
       # It is feasible when the one is small, and optimal when the other is.
-      residual = tf.maximum(self.excess(v), moved)
+      residual = tf.reduce_max(tf.maximum(excess, moved))
       return v, new, rho * (free - new), residual
 
     inf = tf.constant(np.inf, target.dtype)
@@ -362,12 +367,12 @@ class Bound:
     return v, tf.stack([u, y])
 
   def _stiffness(self, target: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """ρ: []."""
-    mean_degree = 2.0 * len(self.pairs.first) / self.pairs.num_tiles
+    """ρ of each pair: [E]."""
     share = weights / tf.reduce_sum(weights)
     spread = tf.sqrt(tf.reduce_sum(share[:, tf.newaxis] * target**2))
     tightness = tf.maximum(spread / (self._slope * self._spread), 1.0)
-    return self._STIFFNESS * tightness * tf.reduce_mean(weights) / mean_degree
+    scale = self._STIFFNESS * tightness * tf.reduce_mean(weights)
+    return scale * tf.constant(self._shares, target.dtype)
 
   def _shortened(self, differences: tf.Tensor) -> tf.Tensor:
     """[..., E, D], none longer than K allows."""
@@ -399,8 +404,16 @@ def _differences(of: Pairs, v: tf.Tensor) -> tf.Tensor:
 
 def _divergence(of: Pairs, flow: tf.Tensor) -> tf.Tensor:
   """The transpose of `_differences`: [E, D] → [A, D]."""
-  out = tf.math.unsorted_segment_sum(flow, of.first, of.num_tiles)
-  return out - tf.math.unsorted_segment_sum(flow, of.second, of.num_tiles)
+  edges = np.arange(len(of.first))
+  tiles = np.concatenate([of.first, of.second])
+  indices = np.stack([tiles, np.tile(edges, 2)], axis=1)
+  signs = np.repeat([1.0, -1.0], len(edges)).astype(flow.dtype.as_numpy_dtype)
+  order = np.lexsort((indices[:, 1], tiles))
+  # Three times as fast as sums over segments.
+  incidence = tf.SparseTensor(
+    indices[order].astype(np.int64), signs[order], [of.num_tiles, len(edges)]
+  )
+  return tf.sparse.sparse_dense_matmul(incidence, flow)
 
 
 def _held(weights: tf.Tensor) -> tf.Tensor:

@@ -126,17 +126,21 @@ def transitions(
   if not np.ptp(checks.matrix("data", data), axis=0).any():
     return []  # One point has no scale, and nothing to split.
   height = np.abs(curvature(betas, u, scale=scale))
-  transitions = []
-  for i in spikes(betas, u, num=len(betas), scale=scale):
-    below = fixed_points.merged(v[i - 1], data, distance=distance)
-    if len(below.counts) > 1 and len(transitions) < num:
-      predicted = splitting_beta(
+  indices = [
+    i
+    for i in spikes(betas, u, num=len(betas), scale=scale)
+    if len(fixed_points.merged(v[i - 1], data, distance=distance).counts) > 1
+  ]
+  return [
+    Transition(
+      beta=float(betas[i]),
+      height=float(height[i - 1]),
+      predicted=splitting_beta(
         data, v[i + 1], betas[i + 1], masses, distance=distance
-      )
-      transitions.append(
-        Transition(float(betas[i]), float(height[i - 1]), predicted)
-      )
-  return transitions
+      ),
+    )
+    for i in indices[:num]
+  ]
 
 
 def collapse_beta(data: Any) -> float:
