@@ -51,9 +51,9 @@ _CONSTRAINTS = (
 
 
 def run(settings: base.Settings, folder: base.Folder) -> dict[str, Any]:
-  """Mixtures of lines and of circles; no, local, global constraints; three β.
+  """Mixtures of lines and circles; penalties and bounds on slopes; three β.
 
-  Cost: two minutes on two cores.
+  Cost: three minutes on one core.
   """
   num_examples, tiles_per_side = _SIZES[settings.scale]
   latents = fixed_points.tile_centres(tiles_per_side)
