@@ -229,14 +229,15 @@ class Bound:
   with the Ω of its dual: Ω = 0 where the slope is below K. The ascent is the
   method of multipliers with differences u_ab of their own (ADMM):
 
-    (N + ρ L) V = N F + Bᵀ(ρ u − y)         B: differences of pairs, L = BᵀB
+    (N + Bᵀ ρ B) V = N F + Bᵀ(ρ u − y)      B: differences of pairs
     u = (BV + y/ρ), shortened to K ‖z_a − z_b‖ where it is longer
     y ← y + ρ (BV − u),   y_ab = 2 W_ab u_ab
 
-  Each iteration of (20) goes on from the one before, so that few steps do. A β
-  does not stop before K holds to the tolerance. Where the iterations end first,
-  the last projection is solved to the tolerance, or for `_MAX_LAST_STEPS`;
-  `FixedPoints.excess` tells how well it holds.
+  ρ, one of each pair, does not change the projection, only how soon it is
+  reached. Each iteration of (20) goes on from the one before, so that few steps
+  do. A β does not stop before K holds to the tolerance. Where the iterations
+  end first, the last projection is solved to the tolerance, or for
+  `_MAX_LAST_STEPS`; `FixedPoints.excess` tells how well it holds.
   """
 
   # ρ, relative to the pull of the data, where K is no less than the slope that
@@ -262,7 +263,8 @@ class Bound:
       radius: of a local constraint; None is a global one.
       masses: π_a, [A]; None is uniform.
       tolerance: by which a slope may be above K, relative to K; and by which
-        differences may still move, relative to the longest allowed.
+        differences may still move, relative to the longest allowed. float32
+        gets to about 1e-4.
       max_steps: of the ascent, in each iteration of (20). Where it ends first,
         the next iteration goes on, and the β with it.
       solver: "dense", "sparse" or "auto".
