@@ -74,7 +74,7 @@ def _panels(
 ) -> list[pictures.Panel]:
   panels = []
   for i, beta in enumerate(_SHOWN_BETAS):
-    points = fixed_points.merged(shown.reconstructions[i]).points
+    points = fixed_points.merged(shown.reconstructions[i], data).points
     title = f"β = {beta:g}: {len(points)} fixed point{'s'[: len(points) > 1]}"
     panels.append(
       pictures.Panel(title, data, points, shown.trajectory[:, i].numpy())

@@ -162,7 +162,7 @@ def _ideal(digits: data.Split) -> dict[str, Any]:
 
   Under RE at κ it is the rate-distortion function at D κ², the highest of its
   tangents F(λ) − λ D κ², from tiles that start at the mean of every subset.
-  Under CLA at κ = 1 it is the entropy of the labels.
+  Under CLA at κ it is that of the labels, where at most 1 − κ are wrong.
   """
   images = (
     seven_digits.unit(digits.images)
@@ -193,9 +193,27 @@ def _ideal(digits: data.Split) -> dict[str, Any]:
     if "kappa" in changes:
       distortion = images.shape[1] * changes["kappa"] ** 2
       least[key] = float(np.max(free_energy - multipliers * distortion))
-  _, counts = np.unique(np.asarray(digits.labels), return_counts=True)
-  shares = counts / seven_digits.NUM_DIGITS
-  return {**least, "labels": float(-np.sum(shares * np.log(shares)))}
+  return {**least, "cla_0.9": _ideal_for_labels(digits.labels, 0.1)}
+
+
+def _ideal_for_labels(labels: Any, error: float) -> float:
+  """The least average KL at which at most that share of labels is wrong, nats.
+
+    H(labels) − h(error) − error ln(K − 1),   h(p) = −p ln p − (1 − p) ln(1 − p)
+
+  for K classes and errors up to K − 1 times the rarest class's share. A
+  classifier that is unsure makes it no less: the error is linear in its answer.
+
+  Source: Cover & Thomas 2006, section 10.3.
+  """
+  _, counts = np.unique(np.asarray(labels), return_counts=True)
+  num_others = len(counts) - 1
+  if not num_others:
+    return 0.0
+  shares = counts / np.sum(counts)
+  noise = np.array([1.0 - error] + [error / num_others] * num_others)
+  entropies = [-float(np.sum(p * np.log(p))) for p in (shares, noise)]
+  return entropies[0] - entropies[1]
 
 
 class _Judge:

@@ -27,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
+from geco_tf.theory import checks
 
 # (data [n, D], reconstructions [A, D]) → C [n, A] or [n, A, K].
 ConstraintFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -56,35 +57,53 @@ def descend(
 
   Args:
     data: x_i, [n, D].
-    constraint_fn: C, (data [n, D], reconstructions [A, D]) → [n, A] or
-      [n, A, K], of TensorFlow operations that have gradients.
+    constraint_fn: C, (data [n, D], reconstructions [A, D]) → [n, A] if λ is one
+      number, else [n, A, K]; of TensorFlow operations that have gradients.
     multipliers: λ ≥ 0, [] or [K].
-    initial: V at the start, [A, D]; its type is that of everything.
+    initial: V at the start, [A, D]; its type, if it is of floats, is that of
+      everything.
     step_size: η, in units of x² where λᵀC is in nats.
     masses: π_a, [A], positive and of sum 1; None is uniform.
     max_iterations: T.
-    tolerance: of the Euclidean norm of a step, at which it stops.
+    tolerance: of the Euclidean norm of a step, in units of x, at which it
+      stops.
 
   Returns:
     The `Descent`.
 
   Raises:
-    UserError: if data are not finite, a multiplier is negative, step_size is
-      not positive, or masses do not sum to 1.
+    UserError: if data, initial or C are not finite, a multiplier is negative,
+      a number is out of range, shapes do not fit, C does not depend on V by
+      gradients, or masses do not sum to 1.
   """
-  initial = tf.convert_to_tensor(initial)
-  numpy_type = initial.dtype.as_numpy_dtype
-  data = tf.constant(np.asarray(data, numpy_type))
-  multipliers = tf.constant(np.asarray(multipliers, numpy_type))
-  _check(data, multipliers, step_size, max_iterations)
+  dtype = np.asarray(initial).dtype
+  dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)
+  initial = checks.matrix("initial", initial, dtype)
+  data = checks.matrix("data", data, dtype)
+  if data.shape[1] != initial.shape[1]:
+    raise errors.UserError(
+      f"`initial` must be [A, {data.shape[1]}]; got {list(initial.shape)}."
+    )
+  multipliers = checks.array("multipliers", multipliers, dtype)
+  if not ((multipliers >= 0) & (multipliers < np.inf)).all():
+    raise errors.UserError(
+      f"`multipliers` must be 0 or more; got {multipliers.tolist()}."
+    )
+  checks.positive("step_size", step_size)
+  checks.whole("max_iterations", max_iterations)
+  checks.not_negative("tolerance", tolerance)
+  of_problem = (
+    tf.constant(data),
+    tf.constant(multipliers),
+    tf.constant(initial),
+    tf.math.log(checks.masses(masses, len(initial), dtype)),
+  )
+  _check_constraint(constraint_fn, *of_problem)
   return Descent(
     *_iterate(
-      data,
-      multipliers,
-      initial,
-      _log_masses(masses, initial.shape[0], initial.dtype),
-      tf.constant(step_size, initial.dtype),
-      tf.constant(tolerance, initial.dtype),
+      *of_problem,
+      tf.constant(step_size, dtype),
+      tf.constant(tolerance, dtype),
       constraint_fn=constraint_fn,
       max_iterations=max_iterations,
     )
@@ -138,33 +157,24 @@ def _free_energy_and_gradient(
   return -tf.reduce_mean(evidence), tape.gradient(weighted, v)
 
 
-def _log_masses(masses: Any, num_tiles: int, dtype: tf.DType) -> tf.Tensor:
-  if masses is None:
-    masses = np.full([num_tiles], 1.0 / num_tiles)
-  masses = tf.constant(np.asarray(masses, dtype.as_numpy_dtype))
-  total = float(tf.reduce_sum(masses))
-  if not (bool(tf.reduce_all(masses > 0)) and abs(total - 1.0) < 1e-5):
-    raise errors.UserError(
-      f"`masses` must be positive and sum to 1; got the sum {total:g}."
-    )
-  return tf.math.log(masses)
-
-
-def _check(
+def _check_constraint(
+  constraint_fn: ConstraintFn,
   data: tf.Tensor,
   multipliers: tf.Tensor,
-  step_size: float,
-  max_iterations: int,
+  v: tf.Tensor,
+  log_masses: tf.Tensor,
 ) -> None:
-  if not bool(tf.reduce_all(tf.math.is_finite(data))):
-    raise errors.UserError("`data` must be finite; some values are not.")
-  if not bool(tf.reduce_all((multipliers >= 0) & (multipliers < float("inf")))):
+  shape = [len(data), len(v), *multipliers.shape]
+  constraint = tf.convert_to_tensor(constraint_fn(data, v))
+  if constraint.shape.as_list() != shape or not np.isfinite(constraint).all():
     raise errors.UserError(
-      f"`multipliers` must be 0 or more; got {multipliers.numpy().tolist()}."
+      f"`constraint_fn` must give finite numbers {shape} (examples, tiles, "
+      f"multipliers if a list); got the shape {constraint.shape.as_list()}."
     )
-  if not step_size > 0:
-    raise errors.UserError(f"`step_size` must be positive; got {step_size}.")
-  if max_iterations < 1:
+  _, gradient = _free_energy_and_gradient(
+    data, multipliers, v, log_masses, constraint_fn
+  )
+  if gradient is None:
     raise errors.UserError(
-      f"`max_iterations` must be at least 1; got {max_iterations}."
+      "`constraint_fn` must have a gradient in the reconstructions; got none."
     )

@@ -22,9 +22,11 @@ Source: "Taming VAEs", section 3.3; Blahut 1972.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
+from geco_tf.theory import checks, memory
 
 # Of the interior-point method: the usual values.
 _CENTRING = 0.1
@@ -60,21 +62,26 @@ def energies(data: Any, reconstructions: Any, multiplier: Any) -> tf.Tensor:
     [n, A], nats. Takes memory for n A D numbers.
 
   Raises:
-    UserError: if the data are not finite, or λ is not positive and finite.
+    UserError: if the data are not finite, λ is not positive and finite, shapes
+      do not fit, or the memory does not suffice.
   """
   data = tf.convert_to_tensor(data)
-  reconstructions = tf.convert_to_tensor(reconstructions, data.dtype)
-  multiplier = tf.convert_to_tensor(multiplier, data.dtype)
-  for name, values in (("data", data), ("reconstructions", reconstructions)):
-    if not bool(tf.reduce_all(tf.math.is_finite(values))):
-      raise errors.UserError(f"`{name}` must be finite; some values are not.")
-  if not bool((multiplier > 0) & tf.math.is_finite(multiplier)):
+  dtype = data.dtype.as_numpy_dtype if data.dtype.is_floating else np.float32
+  data = checks.matrix("data", data, dtype)
+  reconstructions = checks.matrix("reconstructions", reconstructions, dtype)
+  if data.shape[1] != reconstructions.shape[1]:
     raise errors.UserError(
-      f"`multiplier` must be positive and finite; got {float(multiplier):g}."
+      f"`reconstructions` must be [A, {data.shape[1]}]; got "
+      f"{list(reconstructions.shape)}."
     )
+  checks.positive("multiplier", float(multiplier))
+  memory.check(
+    f"{len(data):,} examples × {len(reconstructions):,} tiles",
+    2 * len(data) * reconstructions.size * data.itemsize,
+  )
   # By differences: the expanded square would lose the small distances.
-  apart = data[:, tf.newaxis] - reconstructions
-  return multiplier * tf.reduce_sum(apart**2, axis=-1)
+  apart = tf.constant(data)[:, tf.newaxis] - reconstructions
+  return float(multiplier) * tf.reduce_sum(apart**2, axis=-1)
 
 
 def condition(energy: Any, masses: Any) -> tf.Tensor:

@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
-from geco_tf.theory import memory
+from geco_tf.theory import checks, memory
 
 # Up to this many dimensions, distances are sums of squared differences, which
 # XLA fuses into the exponential; beyond, a matrix product is faster.
@@ -41,8 +41,11 @@ _NUM_TEMPORARIES = 4
 class Operator(Protocol):
   """What is done to the reconstructions after each iteration (20).
 
-  `lipschitz` has some. A state, one row a β, is carried along.
+  `lipschitz` has some. A state, one row a β, is carried along. The origin of x
+  is the mean of the data.
   """
+
+  tolerance: float  # Of the excess.
 
   def initial_state(self, betas: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
     """The states at the start, [B, ...], of the type of betas.
@@ -54,7 +57,13 @@ class Operator(Protocol):
     ...
 
   def __call__(
-    self, target: tf.Tensor, weights: tf.Tensor, state: tf.Tensor
+    self,
+    target: tf.Tensor,
+    weights: tf.Tensor,
+    masses: tf.Tensor,
+    state: tf.Tensor,
+    *,
+    is_last: bool = False,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """What becomes of the right side of (20), at one β.
 
@@ -62,11 +71,17 @@ class Operator(Protocol):
       target: [A, D].
       weights: N_a = π_a (1/n) Σ_i m_ia / β, [A], which the reconstruction error
         gives to ‖v_a − target_a‖².
+      masses: π_a, [A].
       state: [...].
+      is_last: no other iteration will go on from here.
 
     Returns:
       New reconstructions [A, D], and the new state.
     """
+    ...
+
+  def excess(self, reconstructions: tf.Tensor) -> tf.Tensor:
+    """By how much V breaks what the operator promises: [..., A, D] → [...]."""
     ...
 
 
@@ -79,12 +94,14 @@ class FixedPoints(NamedTuple):
   free_energy: tf.Tensor  # [B], F, nats.
   num_iterations: tf.Tensor  # [B], int32.
   step_norm: tf.Tensor  # [B], of the last step: the Euclidean norm over V.
+  excess: tf.Tensor  # [B], over the operator's bound; 0 without one.
   trajectory: tf.Tensor  # [T + 1, B, A, D]; [0, B, A, D] if not kept.
   state: tf.Tensor  # [B, ...], of the operator; [B, 0] without one.
 
 
 def tile_centres(tiles_per_side: int = 32) -> np.ndarray:
   """The centres of L × L tiles of the square [−1, 1]²: [L², 2]."""
+  checks.whole("tiles_per_side", tiles_per_side)
   side = (np.arange(tiles_per_side) + 0.5) * 2.0 / tiles_per_side - 1.0
   grid = np.meshgrid(side, side, indexing="ij")
   return np.stack(grid, axis=-1).reshape(-1, 2)
@@ -109,22 +126,23 @@ def initial_reconstructions(
     [L², D], float64.
 
   Raises:
-    UserError: if D < 2, the data are not finite, or a number is out of range.
+    UserError: if D < 2, the data are not finite, a number is out of range, or
+      the memory does not suffice.
 
   Source: "Taming VAEs", appendix A.
   """
-  data = _checked_data(data, tf.float64).numpy()
-  if tiles_per_side < 1:
-    raise errors.UserError(
-      f"`tiles_per_side` must be at least 1; got {tiles_per_side}."
-    )
-  if not 0 <= noise < np.inf:
-    raise errors.UserError(f"`noise` must be 0 or more; got {noise}.")
+  data = checks.matrix("data", data)
+  checks.whole("tiles_per_side", tiles_per_side)
+  checks.not_negative("noise", noise)
   if data.shape[1] < 2:
     raise errors.UserError(
       "`initial` must be given for data of one dimension, which has no plane "
       "to lay the tiles into."
     )
+  num_tiles = tiles_per_side**2
+  memory.check(
+    f"{num_tiles:,} tiles", 8 * num_tiles * (_NUM_TEMPORARIES + data.shape[1])
+  )
   reach = noise * 2.0 / tiles_per_side
   generator = np.random.default_rng(seed)
   centres = tile_centres(tiles_per_side)
@@ -156,9 +174,13 @@ def find(
 
     V ← smoothing · V + (1 − smoothing) · operator(right side of (20))
 
-  until the Euclidean norm of V's step is below the tolerance, for each β by
-  itself. Without an operator F falls at every step, whatever the smoothing.
-  One `tf.while_loop` does it all; without an operator XLA compiles it whole.
+  until the Euclidean norm of V's step is below the tolerance and V keeps the
+  operator's bound, for each β by itself. A β whose bound is still broken after
+  T iterations gets a last projection of the right side of (20), with more
+  steps; `excess` says what is left. Without an operator F falls at every step,
+  whatever the smoothing. One `tf.while_loop` does it all; without an operator
+  XLA compiles it whole. It counts from the mean of the data, so that an offset
+  costs no digits.
 
   Args:
     data: x_i, [n, D].
@@ -169,10 +191,10 @@ def find(
     tiles_per_side: L, for the default of `initial`.
     smoothing: of V, from 0 (none) to below 1.
     max_iterations: T.
-    tolerance: of the step; 0 makes all T iterations.
+    tolerance: of the step, in units of x; 0 makes all T iterations.
     operator: what is done to the right side of (20).
     keep_trajectory: whether V of every iteration is returned; a β that stopped
-      repeats its last.
+      repeats its last. A last projection is no iteration.
     memory_limit: bytes that this may take; None is what the machine has.
     dtype: tf.float64 for βs below 1e-5 times the data's variance, or tolerances
       below 1e-5.
@@ -186,22 +208,31 @@ def find(
 
   Source: "Taming VAEs", equations 19 and 20, appendix A.
   """
-  data = _checked_data(data, dtype)
-  betas = _checked_betas(betas, dtype)
-  if initial is not None:
-    initial = _checked_initial(initial, betas, data)
+  data = checks.matrix("data", data)
+  betas = _tensor(checks.betas(betas, dtype.as_numpy_dtype), dtype)
   _check_iteration(smoothing, max_iterations, tolerance)
+  checks.whole("tiles_per_side", tiles_per_side)
+  if initial is not None:
+    initial = _checked_initial(initial, len(betas), data.shape[1])
   _check_memory(
-    data,
+    data.shape,
     len(betas),
-    tiles_per_side**2 if initial is None else initial.shape[1],
+    tiles_per_side**2 if initial is None else initial.shape[-2],
     num_kept=max_iterations * keep_trajectory,
+    bytes_each=dtype.size,
     limit=memory_limit,
   )
   if initial is None:
     initial = initial_reconstructions(data, tiles_per_side=tiles_per_side)
-    initial = _checked_initial(initial, betas, data)
-  masses = _checked_masses(masses, initial.shape[1], dtype)
+  masses = _tensor(checks.masses(masses, initial.shape[-2]), dtype)
+  centre = data.mean(axis=0)
+  # Finite in float64 need not be so here.
+  data = checks.matrix("data", data - centre, dtype.as_numpy_dtype)
+  data = _tensor(data, dtype)
+  initial = tf.broadcast_to(
+    _tensor(initial - centre, dtype), [len(betas), *initial.shape[-2:]]
+  )
+  centre = _tensor(centre, dtype)
   run = _iterate_xla if operator is None else _iterate
   state = (
     tf.zeros([len(betas), 0], dtype)
@@ -220,14 +251,18 @@ def find(
     operator=operator,
     trajectory_length=max_iterations if keep_trajectory else 0,
   )
+  error, energy = _evaluate(data, found[0], betas, masses)
   return FixedPoints(
     betas=betas,
-    order_parameter=order_parameter(data, found[0], betas, masses),
-    free_energy=free_energy(data, found[0], betas, masses),
-    reconstructions=found[0],
+    order_parameter=error,
+    free_energy=energy,
+    reconstructions=found[0] + centre,
     num_iterations=found[1],
     step_norm=found[2],
-    trajectory=found[4] if keep_trajectory else found[4][:0],
+    excess=(
+      tf.zeros_like(betas) if operator is None else operator.excess(found[0])
+    ),
+    trajectory=found[4] + centre if keep_trajectory else found[4][:0],
     state=found[3],
   )
 
@@ -250,13 +285,13 @@ def responsibilities(
     UserError: if beta is not positive, data are not finite, or masses do not
       sum to 1.
   """
-  data = tf.convert_to_tensor(data)
-  data = _checked_data(
-    data, data.dtype if data.dtype.is_floating else tf.float32
+  dtype = _floating_type(data)
+  data = _tensor(checks.matrix("data", data), dtype)
+  (beta,) = _tensor(checks.betas([beta]), dtype)
+  reconstructions = _tensor(
+    checks.matrix("reconstructions", reconstructions), dtype
   )
-  (beta,) = _checked_betas([beta], data.dtype)
-  reconstructions = _tensor(reconstructions, data.dtype)
-  masses = _checked_masses(masses, reconstructions.shape[0], data.dtype)
+  masses = _tensor(checks.masses(masses, len(reconstructions)), dtype)
   log_kernel = _log_kernel(data, reconstructions, beta)
   return tf.nn.softmax(log_kernel + tf.math.log(masses), axis=1)
 
@@ -302,7 +337,9 @@ class Merged(NamedTuple):
   counts: np.ndarray  # [K], how many tiles have each.
 
 
-def merged(reconstructions: Any, distance: float = 1e-2) -> Merged:
+def merged(
+  reconstructions: Any, data: Any, *, distance: float = 1e-2
+) -> Merged:
   """The distinct fixed points.
 
   A tile that is no farther than the distance from a tile before it, which is
@@ -310,26 +347,22 @@ def merged(reconstructions: Any, distance: float = 1e-2) -> Merged:
 
   Args:
     reconstructions: [A, D], at one β.
-    distance: in units of x.
+    data: x_i, [n, D], whose scale is that of the distance.
+    distance: in units of √(total variance of the data).
 
   Returns:
     The `Merged`, most frequent first.
 
   Raises:
-    UserError: if reconstructions are not a finite matrix, or distance is
-      negative.
+    UserError: if reconstructions or data are not a finite matrix, or distance
+      is negative.
   """
-  left = np.asarray(reconstructions)
-  if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
-    raise errors.UserError(
-      f"`reconstructions` must be a finite matrix [A, D]; got the shape "
-      f"{left.shape}{' with values that are not finite' * (left.size > 0)}."
-    )
-  if not distance >= 0:
-    raise errors.UserError(f"`distance` must be 0 or more; got {distance}.")
+  left = checks.matrix("reconstructions", reconstructions)
+  checks.not_negative("distance", distance)
+  reach = distance * np.sqrt(checks.matrix("data", data).var(axis=0).sum())
   points, counts = [], []
   while len(left):
-    near = np.linalg.norm(left - left[0], axis=1) <= distance
+    near = np.linalg.norm(left - left[0], axis=1) <= reach
     points.append(left[near].mean(axis=0))
     counts.append(near.sum())
     left = left[~near]
@@ -375,23 +408,23 @@ def learn_sigma(
     The `LearnedSigma`.
 
   Raises:
-    UserError: if a σ is not positive, or the data are not finite.
+    UserError: if a σ is not positive, the data are not finite, or the memory
+      does not suffice.
 
   Source: "Taming VAEs", section 3.1, (ii).
   """
-  data = _checked_data(data, dtype)
-  for name, sigma in (
-    ("initial_sigma", initial_sigma),
-    ("smallest_sigma", smallest_sigma),
-  ):
-    if not 0 < sigma < np.inf:
-      raise errors.UserError(f"`{name}` must be positive; got {sigma}.")
+  data = checks.matrix("data", data)
+  checks.positive("initial_sigma", initial_sigma)
+  checks.positive("smallest_sigma", smallest_sigma)
   _check_iteration(0.0, max_iterations, 0.0)
   if initial is None:
     initial = initial_reconstructions(data, tiles_per_side=tiles_per_side)
-  initial = _checked_initial(initial, tf.ones([1], dtype), data)[0]
+  initial = _tensor(_checked_initial(initial, 1, data.shape[1]), dtype)
+  _check_memory(
+    data.shape, 1, len(initial), num_kept=0, bytes_each=dtype.size, limit=None
+  )
   sigmas, reconstructions, num_iterations = _iterate_with_sigma(
-    data,
+    _tensor(data, dtype),
     initial,
     tf.constant(initial_sigma, dtype),
     tf.constant(smallest_sigma, dtype),
@@ -418,35 +451,50 @@ def _loop(
 ) -> tuple[tf.Tensor, ...]:
   """V, numbers of iterations, norms of the last step, states, trajectory."""
 
+  def constrained(beta, v, state, is_last=False):
+    target, occupancy = _right_side(data, v, beta, masses)
+    if operator is None:
+      return target, state
+    weights = masses * occupancy / beta
+    return operator(target, weights, masses, state, is_last=is_last)
+
+  def is_broken(v):
+    return operator is not None and operator.excess(v) > operator.tolerance
+
   def move(of_beta):
     beta, v, state, is_active, norm = of_beta
 
     def step():
-      target, occupancy = _right_side(data, v, beta, masses)
-      new_state = state
-      if operator is not None:
-        target, new_state = operator(target, masses * occupancy / beta, state)
+      target, new_state = constrained(beta, v, state)
       new = smoothing * v + (1.0 - smoothing) * target
-      return new, new_state, tf.norm(new - v)
+      norm = tf.norm(new - v)
+      return new, new_state, (norm >= tolerance) | is_broken(new), norm
 
     # A β that has stopped costs nothing, and keeps what it has.
-    return tf.cond(is_active, step, lambda: (v, state, norm))
+    return tf.cond(is_active, step, lambda: (v, state, is_active, norm))
 
-  def body(t, v, counts, norms, states, trajectory):
-    is_active = norms >= tolerance
-    v, states, norms = tf.map_fn(
+  def body(t, v, counts, is_active, norms, states, trajectory):
+    counts += tf.cast(is_active, counts.dtype)
+    v, states, is_active, norms = tf.map_fn(
       move,
       (betas, v, states, is_active, norms),
-      fn_output_signature=(v.dtype, states.dtype, norms.dtype),
+      fn_output_signature=(v.dtype, states.dtype, tf.bool, norms.dtype),
     )
-    counts += tf.cast(is_active, counts.dtype)
     if trajectory_length:
       trajectory = trajectory.write(t + 1, v)
-    return t + 1, v, counts, norms, states, trajectory
+    return t + 1, v, counts, is_active, norms, states, trajectory
 
-  def goes_on(t, v, counts, norms, states, trajectory):
-    del v, counts, states, trajectory
-    return (t < max_iterations) & tf.reduce_any(norms >= tolerance)
+  def goes_on(t, v, counts, is_active, norms, states, trajectory):
+    del v, counts, norms, states, trajectory
+    return (t < max_iterations) & tf.reduce_any(is_active)
+
+  def mend(of_beta):
+    beta, v, state = of_beta
+    return tf.cond(
+      is_broken(v),
+      lambda: constrained(beta, v, state, is_last=True),
+      lambda: (v, state),
+    )
 
   trajectory = tf.TensorArray(
     initial.dtype,
@@ -454,14 +502,15 @@ def _loop(
     element_shape=initial.shape,
     clear_after_read=False,
   ).write(0, initial)
-  last, v, counts, norms, states, trajectory = tf.while_loop(
+  last, v, counts, _, norms, states, trajectory = tf.while_loop(
     goes_on,
     body,
     (
       tf.constant(0),
       initial,
       tf.zeros_like(betas, tf.int32),
-      tf.fill(tf.shape(betas), tf.constant(np.inf, betas.dtype)),
+      tf.ones_like(betas, tf.bool),
+      tf.zeros_like(betas),
       state,
       trajectory,
     ),
@@ -470,6 +519,10 @@ def _loop(
   if trajectory_length:
     is_made = tf.range(trajectory_length + 1) <= last
     path = tf.where(is_made[:, tf.newaxis, tf.newaxis, tf.newaxis], path, v)
+  if operator is not None:
+    v, states = tf.map_fn(
+      mend, (betas, v, states), fn_output_signature=(v.dtype, states.dtype)
+    )
   return v, counts, norms, states, path
 
 
@@ -534,19 +587,30 @@ def _evaluate(
   data: Any, reconstructions: Any, betas: Any, masses: Any
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """The order parameter u and the free energy F: each [B]."""
-  reconstructions = tf.convert_to_tensor(reconstructions)
-  dtype = reconstructions.dtype
-  masses = _checked_masses(masses, reconstructions.shape[1], dtype)
+  dtype = _floating_type(reconstructions)
+  data = checks.matrix("data", data)
+  betas = checks.betas(betas, dtype.as_numpy_dtype)
+  reconstructions = checks.array("reconstructions", reconstructions)
+  if (reconstructions.ndim, *reconstructions.shape[::2]) != (
+    3,
+    len(betas),
+    data.shape[1],
+  ):
+    raise errors.UserError(
+      f"`reconstructions` must be [{len(betas)}, A, {data.shape[1]}]; got "
+      f"{list(reconstructions.shape)}."
+    )
+  masses = checks.masses(masses, reconstructions.shape[1])
   return _evaluate_compiled(
-    _tensor(data, dtype),
-    reconstructions,
-    _checked_betas(betas, dtype),
-    masses,
+    *(_tensor(x, dtype) for x in (data, reconstructions, betas, masses)),
+    num_dims=data.shape[1],
   )
 
 
-@tf.function(autograph=False)
-def _evaluate_compiled(data, reconstructions, betas, masses):
+@tf.function(autograph=False, reduce_retracing=True)
+def _evaluate_compiled(data, reconstructions, betas, masses, *, num_dims):
+  data = tf.ensure_shape(data, [None, num_dims])
+
   def of_beta(args):
     beta, v = args
     log_kernel = _log_kernel(data, v, beta)
@@ -570,7 +634,7 @@ def _iterate_with_sigma(
   *,
   max_iterations: int,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  masses = _checked_masses(None, v.shape[0], v.dtype)
+  masses = tf.fill([len(v)], tf.constant(1.0 / len(v), v.dtype))
   sigmas = tf.TensorArray(sigma.dtype, max_iterations + 1).write(0, sigma)
   t = tf.constant(0)
   while t < max_iterations and sigma > smallest:
@@ -594,66 +658,26 @@ def _tensor(values: Any, dtype: tf.DType) -> tf.Tensor:
   return tf.constant(np.asarray(values, dtype.as_numpy_dtype))
 
 
-def _checked_data(data: Any, dtype: tf.DType) -> tf.Tensor:
-  data = _tensor(data, dtype)
-  if data.shape.rank != 2 or 0 in data.shape:
-    raise errors.UserError(
-      f"`data` must be a matrix [n, D]; got the shape {data.shape}."
-    )
-  if not bool(tf.reduce_all(tf.math.is_finite(data))):
-    raise errors.UserError("`data` must be finite; some values are not.")
-  return data
+def _floating_type(values: Any) -> tf.DType:
+  dtype = tf.as_dtype(getattr(values, "dtype", tf.float32))
+  return dtype if dtype.is_floating else tf.float32
 
 
-def _checked_betas(betas: Any, dtype: tf.DType) -> tf.Tensor:
-  betas = _tensor(betas, dtype)
-  if betas.shape.rank != 1 or 0 in betas.shape:
-    raise errors.UserError(
-      f"`betas` must be a list of numbers; got the shape {betas.shape}."
-    )
-  wrong = betas[~((betas > 0) & tf.math.is_finite(betas))]
-  if len(wrong):
-    raise errors.UserError(
-      f"`betas` must be positive and finite; got {float(wrong[0]):g}."
-    )
-  return betas
-
-
-def _checked_initial(
-  initial: Any, betas: tf.Tensor, data: tf.Tensor
-) -> tf.Tensor:
-  """[B, A, D]."""
-  initial = _tensor(initial, data.dtype)
-  if initial.shape.rank == 2:
-    initial = tf.repeat(initial[tf.newaxis], len(betas), axis=0)
+def _checked_initial(initial: Any, num_betas: int, num_dims: int) -> np.ndarray:
+  """[A, D] or [B, A, D]."""
+  initial = checks.array("initial", initial)
   if (
-    initial.shape.rank != 3
-    or 0 in initial.shape
-    or initial.shape[0] != len(betas)
-    or initial.shape[2] != data.shape[1]
+    0 in initial.shape
+    or initial.shape[:-2] not in ((), (num_betas,))
+    or initial.ndim < 2
+    or initial.shape[-1] != num_dims
   ):
     raise errors.UserError(
-      f"`initial` must be [A, {data.shape[1]}] or [{len(betas)}, A, "
-      f"{data.shape[1]}]; got {initial.shape}."
+      f"`initial` must be [A, {num_dims}] or [{num_betas}, A, {num_dims}]; got "
+      f"{list(initial.shape)}."
     )
-  if not bool(tf.reduce_all(tf.math.is_finite(initial))):
-    raise errors.UserError("`initial` must be finite; some values are not.")
+  checks.finite("initial", initial)
   return initial
-
-
-def _checked_masses(masses: Any, num_tiles: int, dtype: tf.DType) -> tf.Tensor:
-  if masses is None:
-    return tf.fill([num_tiles], tf.constant(1.0 / num_tiles, dtype))
-  masses = _tensor(masses, dtype)
-  if masses.shape != [num_tiles] or not bool(tf.reduce_all(masses > 0)):
-    raise errors.UserError(
-      f"`masses` must be {num_tiles} positive numbers; got the shape "
-      f"{masses.shape} with a least of {float(tf.reduce_min(masses)):g}."
-    )
-  total = float(tf.reduce_sum(masses))
-  if not abs(total - 1.0) < 1e-5:
-    raise errors.UserError(f"`masses` must sum to 1; got the sum {total:g}.")
-  return masses
 
 
 def _check_iteration(
@@ -663,29 +687,26 @@ def _check_iteration(
     raise errors.UserError(
       f"`smoothing` must be at least 0 and below 1; got {smoothing}."
     )
-  if max_iterations < 1:
-    raise errors.UserError(
-      f"`max_iterations` must be at least 1; got {max_iterations}."
-    )
-  if not tolerance >= 0:
-    raise errors.UserError(f"`tolerance` must be 0 or more; got {tolerance}.")
+  checks.whole("max_iterations", max_iterations)
+  checks.not_negative("tolerance", tolerance)
 
 
 def _check_memory(
-  data: tf.Tensor,
+  of_data: tuple[int, ...],
   num_betas: int,
   num_tiles: int,
   *,
   num_kept: int,
+  bytes_each: int,
   limit: int | None,
 ) -> None:
   """Before anything large is made."""
-  num_examples, num_dims = data.shape
-  # The trajectory is kept once and stacked once.
-  sweeps = (_NUM_TEMPORARIES + 2 * num_kept) * num_betas * num_tiles * num_dims
+  num_examples, num_dims = of_data
+  # The trajectory is kept once, stacked once and moved once.
+  sweeps = (_NUM_TEMPORARIES + 3 * num_kept) * num_betas * num_tiles * num_dims
   numbers = _NUM_TEMPORARIES * num_examples * num_tiles + sweeps
   memory.check(
     f"{num_tiles:,} tiles × {num_examples:,} examples × {num_betas} betas",
-    numbers * data.dtype.size,
+    numbers * bytes_each,
     limit,
   )

@@ -11,8 +11,8 @@ which is iterated. It is equation 20 of "Taming VAEs":
 
 - without the normaliser of (19), m_ia = k(x_i, v_a): every tile looks for the
   pre-image of Σ_i Φ(x_i), the mean of the data in feature space;
-- with it, γ_i = 1 / Σ_b π_b k(x_i, v_b) (`tile_coefficients`): examples that a
-  tile already represents count less, and γ moves along with the tiles.
+- with it, γ_i = 1 / Σ_b π_b k(x_i, v_b) (`log_tile_coefficients`): examples
+  that a tile already represents count less, and γ moves along with the tiles.
 
 Computed in NumPy's float64: it is a check on the theory, of n³ operations.
 
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geco_tf import errors
+from geco_tf.theory import checks
 
 
 def kernel(data: Any, points: Any, beta: float) -> np.ndarray:
@@ -82,8 +83,9 @@ def fit(data: Any, beta: float, num_components: int) -> KernelPCA:
   Raises:
     UserError: if data are not finite, or a number is out of range.
   """
-  data = _checked(data)
-  if not 1 <= num_components < len(data):
+  data = checks.matrix("data", data)
+  checks.whole("num_components", num_components)
+  if not num_components < len(data):
     raise errors.UserError(
       f"`num_components` must be from 1 to {len(data) - 1}; got "
       f"{num_components}."
@@ -108,7 +110,12 @@ def fit(data: Any, beta: float, num_components: int) -> KernelPCA:
 
 
 def pre_image_step(
-  data: Any, points: Any, beta: float, coefficients: Any = None
+  data: Any,
+  points: Any,
+  beta: float,
+  coefficients: Any = None,
+  *,
+  log_coefficients: Any = 0.0,
 ) -> np.ndarray:
   """One iteration towards pre-images.
 
@@ -122,14 +129,16 @@ def pre_image_step(
     points: z, [P, D].
     beta: > 0, units of x².
     coefficients: γ, [n] or [P, n]; None is 1. Their scale does not matter.
+    log_coefficients: ln of a further positive factor of γ, [] or [n].
 
   Returns:
     [P, D].
 
   Source: Mika et al. 1999, equation 10.
   """
-  log_kernel = _log_kernel(data, points, beta)  # [n, P]
-  weights = np.exp(log_kernel - log_kernel.max(axis=0))
+  log_weights = _log_kernel(data, points, beta)  # [n, P]
+  log_weights += np.asarray(log_coefficients)[..., np.newaxis]
+  weights = np.exp(log_weights - log_weights.max(axis=0))
   if coefficients is not None:
     gamma = np.asarray(coefficients, np.float64)
     weights *= gamma.T if gamma.ndim == 2 else gamma[:, np.newaxis]
@@ -153,7 +162,7 @@ def pre_image(
     beta: > 0, units of x².
     coefficients: γ, [n] or [P, n]; None is 1.
     max_iterations: after which it stops.
-    tolerance: of the largest step of a point.
+    tolerance: of the largest step of a coordinate, in units of x.
 
   Returns:
     [P, D].
@@ -161,7 +170,7 @@ def pre_image(
   Raises:
     UserError: if data are not finite or beta is not positive.
   """
-  data, points = _checked(data), np.asarray(points, np.float64)
+  data, points = checks.matrix("data", data), checks.matrix("points", points)
   for _ in range(max_iterations):
     moved = pre_image_step(data, points, beta, coefficients)
     step = np.abs(moved - points).max()
@@ -171,13 +180,13 @@ def pre_image(
   return points
 
 
-def tile_coefficients(
+def log_tile_coefficients(
   data: Any, reconstructions: Any, beta: float, masses: Any = None
 ) -> np.ndarray:
-  """γ_i = 1 / Σ_b π_b k(x_i, v_b), up to a factor: [n].
+  """The logarithms of γ_i = 1 / Σ_b π_b k(x_i, v_b): [n].
 
-  With it, `pre_image_step` from the reconstructions is an iteration of (19) and
-  (20).
+  With them, `pre_image_step` from the reconstructions is an iteration of (19)
+  and (20).
 
   Args:
     data: [n, D].
@@ -186,35 +195,18 @@ def tile_coefficients(
     masses: π_a, [A]; None is uniform.
 
   Returns:
-    [n], the largest 1.
+    [n].
 
   Source: "Taming VAEs", appendix C.4.
   """
-  log_kernel = _log_kernel(data, reconstructions, beta)  # [n, A]
-  if masses is not None:
-    log_kernel = log_kernel + np.log(np.asarray(masses, np.float64))
-  largest = log_kernel.max(axis=1)
-  log_evidence = largest + np.log(
-    np.exp(log_kernel - largest[:, np.newaxis]).sum(axis=1)
-  )
-  return np.exp(log_evidence.min() - log_evidence)
+  log_joint = _log_kernel(data, reconstructions, beta)  # [n, A]
+  log_joint += np.log(checks.masses(masses, log_joint.shape[1]))
+  return -np.logaddexp.reduce(log_joint, axis=1)
 
 
 def _log_kernel(data: Any, points: Any, beta: float) -> np.ndarray:
   """[n, P]."""
-  if not 0 < beta < np.inf:
-    raise errors.UserError(f"`beta` must be positive; got {beta}.")
-  apart = np.asarray(data, np.float64)[:, np.newaxis] - np.asarray(
-    points, np.float64
-  )
+  checks.positive("beta", beta)
+  data, points = checks.matrix("data", data), checks.matrix("points", points)
+  apart = data[:, np.newaxis] - points
   return -(apart**2).sum(axis=-1) / beta
-
-
-def _checked(data: Any) -> np.ndarray:
-  data = np.asarray(data, np.float64)
-  if data.ndim != 2 or not np.isfinite(data).all():
-    raise errors.UserError(
-      f"`data` must be a finite matrix [n, D]; got the shape {data.shape}"
-      f"{' with values that are not finite' if data.ndim == 2 else ''}."
-    )
-  return data

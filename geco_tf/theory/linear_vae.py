@@ -13,9 +13,11 @@ summed over dimensions, so that λ is that of RE with reduction="sum".
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
+from geco_tf.theory import checks
 
 
 class LinearVAE(NamedTuple):
@@ -80,7 +82,7 @@ def water_filling(variances: Any, distortion: Any) -> WaterFilling:
   A dimension whose variance is below the level θ is given up.
 
   Args:
-    variances: s², [D]; computed in their type.
+    variances: s², [D]; computed in their type, if it is of floats.
     distortion: the tolerance D κ² of RE, at most Σ s².
 
   Returns:
@@ -93,6 +95,8 @@ def water_filling(variances: Any, distortion: Any) -> WaterFilling:
   Source: Cover & Thomas 2006, theorem 10.3.3.
   """
   variances = tf.convert_to_tensor(variances)
+  if not variances.dtype.is_floating:
+    variances = tf.constant(checks.array("variances", variances, np.float32))
   distortion = tf.convert_to_tensor(distortion, variances.dtype)
   _check(variances, distortion)
   level = _level(variances, distortion)

@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
-from geco_tf.theory import memory
+from geco_tf.theory import checks, memory
 
 SOLVERS = ("auto", "dense", "sparse")
 # Cholesky up to here, and wherever the graph is dense; else by conjugate
@@ -38,6 +38,8 @@ SOLVERS = ("auto", "dense", "sparse")
 _MAX_DENSE_TILES = 256
 _DENSE_SHARE = 0.1
 _MAX_CG_ITERATIONS = 2000
+# Of numbers for each pair and dimension, alive at a time in the dual ascent.
+_NUM_TEMPORARIES = 6
 
 
 class Pairs(NamedTuple):
@@ -74,9 +76,10 @@ def pairs(latents: Any, radius: float | None = None) -> Pairs:
 
   Raises:
     UserError: if the radius is under one tile, so that some tile has no
-      neighbour, or the memory does not suffice for all pairs.
+      neighbour, two tiles are at one place, or the memory does not suffice for
+      all pairs.
   """
-  latents = np.asarray(latents, np.float64)
+  latents = checks.matrix("latents", latents)
   # Indices, differences and distances of all pairs are made first.
   memory.check(
     f"the pairs of {len(latents):,} tiles",
@@ -84,11 +87,13 @@ def pairs(latents: Any, radius: float | None = None) -> Pairs:
   )
   first, second = np.triu_indices(len(latents), k=1)
   distance = np.linalg.norm(latents[first] - latents[second], axis=1)
+  if not distance.all():
+    raise errors.UserError("`latents` must be distinct; two are the same.")
   if radius is not None:
     # Centres that differ by rounding are as far apart as they should be.
     is_near = distance <= radius * (1 + 1e-9)
     first, second, distance = first[is_near], second[is_near], distance[is_near]
-    if len(np.union1d(first, second)) < len(latents):
+    if len(np.union1d(first, second)) < len(latents) > 1:
       raise errors.UserError(
         "`radius` must be at least one tile, so that every tile has a "
         f"neighbour; got {radius:g}."
@@ -113,7 +118,8 @@ def dirichlet_energy(
     [], nats.
   """
   v = tf.convert_to_tensor(reconstructions)
-  weights = _edge_weights(of, _masses(masses, of.num_tiles, v.dtype), omega)
+  masses = checks.masses(masses, of.num_tiles, v.dtype.as_numpy_dtype)
+  weights = _edge_weights(of, tf.constant(masses), omega)
   squared = tf.reduce_sum(_differences(of, v) ** 2, axis=-1)
   return 2.0 * tf.reduce_sum(weights * squared)
 
@@ -154,13 +160,14 @@ class FixedPenalty:
   It is a penalty: the larger Ω, the smaller the slopes, wherever they are.
   """
 
+  tolerance = 0.0  # There is no bound to exceed.
+
   def __init__(
     self,
     latents: Any,
     omega: Any,
     *,
     radius: float | None = None,
-    masses: Any = None,
     solver: str = "auto",
   ):
     """Makes the operator.
@@ -170,7 +177,6 @@ class FixedPenalty:
       omega: Ω ≥ 0, in nats per unit of x²; one number, or [E] in the order of
         `pairs(latents, radius)`.
       radius: of a local constraint; None is a global one.
-      masses: π_a, [A]; None is uniform.
       solver: "dense", "sparse" or "auto".
 
     Raises:
@@ -179,7 +185,7 @@ class FixedPenalty:
     """
     _check_solver(solver)
     self.pairs = pairs(latents, radius)
-    omega = np.asarray(omega, np.float64)
+    omega = checks.array("omega", omega)
     if not ((omega >= 0) & (omega < np.inf)).all():
       raise errors.UserError(f"`omega` must be 0 or more; got {omega.min():g}.")
     if omega.shape not in ((), self.pairs.first.shape):
@@ -188,23 +194,32 @@ class FixedPenalty:
         f"each pair; got the shape {list(omega.shape)}."
       )
     self._omega = omega
-    self._masses = masses
     self._solver = solver
 
   def initial_state(self, betas: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
     """Nothing: [B, 0]."""
-    del initial
+    _check_tiles(self.pairs, initial)
     return tf.zeros([len(betas), 0], betas.dtype)
 
   def __call__(
-    self, target: tf.Tensor, weights: tf.Tensor, state: tf.Tensor
+    self,
+    target: tf.Tensor,
+    weights: tf.Tensor,
+    masses: tf.Tensor,
+    state: tf.Tensor,
+    *,
+    is_last: bool = False,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    masses = _masses(self._masses, self.pairs.num_tiles, target.dtype)
+    del is_last
     edge_weights = _edge_weights(self.pairs, masses, self._omega)
     projected = project(
       target, weights, self.pairs, edge_weights, solver=self._solver
     )
     return projected, state
+
+  def excess(self, reconstructions: tf.Tensor) -> tf.Tensor:
+    """0: [..., A, D] → [...]."""
+    return tf.zeros_like(reconstructions[..., 0, 0])
 
 
 class Bound:
@@ -214,15 +229,21 @@ class Bound:
   with the Ω of its dual: Ω = 0 where the slope is below K. The ascent is the
   method of multipliers with differences u_ab of their own (ADMM):
 
-    (N + ρ L) V = N F + Bᵀ(ρ u − y)         B: differences of pairs, L = BᵀB
+    (N + Bᵀ ρ B) V = N F + Bᵀ(ρ u − y)      B: differences of pairs
     u = (BV + y/ρ), shortened to K ‖z_a − z_b‖ where it is longer
     y ← y + ρ (BV − u),   y_ab = 2 W_ab u_ab
 
-  Each iteration of (20) goes on from the one before, so that few steps do.
+  ρ, one of each pair, does not change the projection, only how soon it is
+  reached. Each iteration of (20) goes on from the one before, so that few steps
+  do. A β does not stop before K holds to the tolerance. Where the iterations
+  end first, the last projection is solved to the tolerance, or for
+  `_MAX_LAST_STEPS`; `FixedPoints.excess` tells how well it holds.
   """
 
-  # ρ, relative to the pull of the data; 10 to 100 were best on lines.
+  # ρ, relative to the pull of the data, where K is no less than the slope that
+  # would span them; below, forces stay as large while differences shrink.
   _STIFFNESS = 20.0
+  _MAX_LAST_STEPS = 5_000
 
   def __init__(
     self,
@@ -230,7 +251,6 @@ class Bound:
     slope: float,
     *,
     radius: float | None = None,
-    masses: Any = None,
     tolerance: float = 1e-4,
     max_steps: int = 10,
     solver: str = "auto",
@@ -242,68 +262,98 @@ class Bound:
       slope: K > 0, units of x per unit of z.
       radius: of a local constraint; None is a global one.
       masses: π_a, [A]; None is uniform.
-      tolerance: by which a slope may be above K, relative; and differences may
-        still move.
-      max_steps: of the ascent, in each iteration of (20).
+      tolerance: by which a slope may be above K, relative to K; and by which
+        differences may still move, relative to the longest allowed. float32
+        gets to about 1e-4.
+      max_steps: of the ascent, in each iteration of (20). Where it ends first,
+        the next iteration goes on, and the β with it.
       solver: "dense", "sparse" or "auto".
 
     Raises:
       UserError: if a number is not positive, the radius is under one tile, or
         the solver is unknown.
     """
-    for name, number in (
-      ("slope", slope),
-      ("tolerance", tolerance),
-      ("max_steps", max_steps),
-    ):
-      if not 0 < number < np.inf:
-        raise errors.UserError(f"`{name}` must be positive; got {number}.")
+    checks.positive("slope", slope)
+    checks.positive("tolerance", tolerance)
+    checks.whole("max_steps", max_steps)
     _check_solver(solver)
     self.pairs = pairs(latents, radius)
     self._slope = slope
-    self._masses = masses
-    self._tolerance = tolerance
+    self._spread = float(np.sqrt(np.var(latents, axis=0).sum()))
+    # Of each pair, in a tile's stiffness: the bound is on slopes, and without
+    # the squares those of near tiles would hardly be felt among all others.
+    shares = self.pairs.distance**-2.0
+    self._shares = 0.5 * self.pairs.num_tiles * shares / shares.sum()
+    self.tolerance = tolerance
     self._max_steps = max_steps
     self._solver = solver
 
   def initial_state(self, betas: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
     """Differences u and forces y: [B, 2, E, D]."""
     del betas
+    _check_tiles(self.pairs, initial)
+    num_betas, num_dims = initial.shape[0], initial.shape[2]
+    numbers = (4 * num_betas + _NUM_TEMPORARIES) * num_dims
+    memory.check(
+      f"the {len(self.pairs.first):,} pairs of tiles × {num_betas} betas",
+      numbers * len(self.pairs.first) * initial.dtype.size,
+    )
     u = self._shortened(_differences(self.pairs, initial))
     return tf.stack([u, tf.zeros_like(u)], axis=1)
 
-  def omega(self, state: tf.Tensor) -> tf.Tensor:
+  def omega(self, state: tf.Tensor, masses: Any = None) -> tf.Tensor:
     """Ω of each pair, 0 where the slope is below K.
 
     Args:
       state: [..., 2, E, D], as `fixed_points.find` returns it.
+      masses: π_a, [A]; None is uniform.
 
     Returns:
       [..., E], nats per unit of x².
     """
-    masses = _masses(self._masses, self.pairs.num_tiles, state.dtype)
+    dtype = state.dtype.as_numpy_dtype
+    masses = checks.masses(masses, self.pairs.num_tiles, dtype)
+    area = _edge_weights(self.pairs, tf.constant(masses), 1.0)
     force = tf.norm(state[..., 1, :, :], axis=-1)
     length = tf.constant(self._slope * self.pairs.distance, state.dtype)
-    return force / (2.0 * length * _edge_weights(self.pairs, masses, 1.0))
+    return force / (2.0 * length * area)
+
+  def excess(self, reconstructions: tf.Tensor) -> tf.Tensor:
+    """By how much the steepest slope is above K, relative to K, or 0.
+
+    Args:
+      reconstructions: [..., A, D].
+
+    Returns:
+      [...].
+    """
+    slopes = self.pairs.slopes(reconstructions)
+    return tf.maximum(tf.reduce_max(slopes, axis=-1) / self._slope - 1.0, 0.0)
 
   def __call__(
-    self, target: tf.Tensor, weights: tf.Tensor, state: tf.Tensor
+    self,
+    target: tf.Tensor,
+    weights: tf.Tensor,
+    masses: tf.Tensor,
+    state: tf.Tensor,
+    *,
+    is_last: bool = False,
   ) -> tuple[tf.Tensor, tf.Tensor]:
+    del masses
     weights = _held(weights)
-    mean_degree = 2.0 * len(self.pairs.first) / self.pairs.num_tiles
-    rho = self._STIFFNESS * tf.reduce_mean(weights) / mean_degree
-    edge_weights = tf.fill([len(self.pairs.first)], rho)
-    solve = _make_solve(weights, self.pairs, edge_weights, self._solver)
-
+    stiffness = self._stiffness(target, weights)  # [E]
+    solve = _make_solve(weights, self.pairs, stiffness, self._solver)
+    rho = stiffness[:, tf.newaxis]
     allowed = tf.constant(self._slope * self.pairs.distance, target.dtype)
 
     def ascend(v, u, y, residual):
       del residual
       pulled = _divergence(self.pairs, rho * u - y)
       v = solve(weights[:, tf.newaxis] * target + pulled, v)
-      free = _differences(self.pairs, v) + y / rho
+      apart = _differences(self.pairs, v)
+      free = apart + y / rho
       new = self._shortened(free)
-      excess = self.pairs.slopes(v) / self._slope - 1.0
+      excess = tf.norm(apart, axis=-1) / allowed - 1.0
       moved = tf.norm(new - u, axis=-1) / allowed
       # It is feasible when the one is small, and optimal when the other is.
       residual = tf.reduce_max(tf.maximum(excess, moved))
@@ -311,12 +361,20 @@ class Bound:
 
     inf = tf.constant(np.inf, target.dtype)
     v, u, y, _ = tf.while_loop(
-      lambda v, u, y, residual: residual > self._tolerance,
+      lambda v, u, y, residual: residual > self.tolerance,
       ascend,
       (target, state[0], state[1], inf),
-      maximum_iterations=self._max_steps,
+      maximum_iterations=self._MAX_LAST_STEPS if is_last else self._max_steps,
     )
     return v, tf.stack([u, y])
+
+  def _stiffness(self, target: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """ρ of each pair: [E]."""
+    share = weights / tf.reduce_sum(weights)
+    spread = tf.sqrt(tf.reduce_sum(share[:, tf.newaxis] * target**2))
+    tightness = tf.maximum(spread / (self._slope * self._spread), 1.0)
+    scale = self._STIFFNESS * tightness * tf.reduce_mean(weights)
+    return scale * tf.constant(self._shares, target.dtype)
 
   def _shortened(self, differences: tf.Tensor) -> tf.Tensor:
     """[..., E, D], none longer than K allows."""
@@ -327,10 +385,12 @@ class Bound:
     return differences * share[..., tf.newaxis]
 
 
-def _masses(masses: Any, num_tiles: int, dtype: tf.DType) -> tf.Tensor:
-  if masses is None:
-    masses = np.full([num_tiles], 1.0 / num_tiles)
-  return tf.constant(np.asarray(masses, dtype.as_numpy_dtype))
+def _check_tiles(of: Pairs, initial: tf.Tensor) -> None:
+  if initial.shape[1] != of.num_tiles:
+    raise errors.UserError(
+      f"The operator's `latents` must be {initial.shape[1]}, as many as there "
+      f"are tiles; got {of.num_tiles}."
+    )
 
 
 def _edge_weights(of: Pairs, masses: tf.Tensor, omega: Any) -> tf.Tensor:
@@ -346,8 +406,16 @@ def _differences(of: Pairs, v: tf.Tensor) -> tf.Tensor:
 
 def _divergence(of: Pairs, flow: tf.Tensor) -> tf.Tensor:
   """The transpose of `_differences`: [E, D] → [A, D]."""
-  out = tf.math.unsorted_segment_sum(flow, of.first, of.num_tiles)
-  return out - tf.math.unsorted_segment_sum(flow, of.second, of.num_tiles)
+  edges = np.arange(len(of.first))
+  tiles = np.concatenate([of.first, of.second])
+  indices = np.stack([tiles, np.tile(edges, 2)], axis=1)
+  signs = np.repeat([1.0, -1.0], len(edges)).astype(flow.dtype.as_numpy_dtype)
+  order = np.lexsort((indices[:, 1], tiles))
+  # Three times as fast as sums over segments.
+  incidence = tf.SparseTensor(
+    indices[order].astype(np.int64), signs[order], [of.num_tiles, len(edges)]
+  )
+  return tf.sparse.sparse_dense_matmul(incidence, flow)
 
 
 def _held(weights: tf.Tensor) -> tf.Tensor:

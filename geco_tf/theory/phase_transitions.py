@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geco_tf import errors
-from geco_tf.theory import fixed_points
+from geco_tf.theory import checks, fixed_points
 
 SCALES = ("log", "linear")
 
@@ -48,11 +48,16 @@ def curvature(betas: Any, order_parameter: Any, *, scale: str = "log") -> Any:
     [B − 2], at betas[1:-1], float64; units of u, or of u/β².
 
   Raises:
-    UserError: if betas do not ascend, are fewer than 3 or not positive, or
-      the scale is unknown.
+    UserError: if betas do not ascend, are fewer than 3 or not positive, u is
+      not finite or of another length, or the scale is unknown.
   """
-  betas = np.asarray(betas, np.float64)
-  u = np.asarray(order_parameter, np.float64)
+  betas = checks.array("betas", betas)
+  u = checks.array("order_parameter", order_parameter)
+  if betas.shape != u.shape or not np.isfinite(u).all():
+    raise errors.UserError(
+      f"`order_parameter` must be {betas.size} finite numbers; got the shape "
+      f"{u.shape}."
+    )
   if len(betas) < 3 or not (np.diff(betas) > 0).all() or betas[0] <= 0:
     raise errors.UserError(
       "`betas` must be at least 3, positive and ascending; got "
@@ -95,12 +100,13 @@ def transitions(
   masses: Any = None,
   num: int = 3,
   scale: str = "log",
+  distance: float = 1e-2,
 ) -> list[Transition]:
   """The highest spikes of a sweep, each with its prediction.
 
   The prediction is `splitting_beta` of the fixed points at the next β above the
   spike: of the clusters that are collapsed there, the first that will split
-  when β is lowered.
+  when β is lowered. Where all are one below the spike too, it is rounding.
 
   Args:
     data: [n, D], those of the sweep.
@@ -108,23 +114,32 @@ def transitions(
     masses: π_a, [A], those of the sweep.
     num: how many, at most.
     scale: "log" or "linear".
+    distance: tiles nearer than that are one fixed point, in units of √(total
+      variance of the data).
 
   Returns:
     The transitions, highest spike first.
   """
   betas = found.betas.numpy()
   u = found.order_parameter.numpy()
-  indices = spikes(betas, u, num=num, scale=scale)
+  v = found.reconstructions.numpy()
+  if not np.ptp(checks.matrix("data", data), axis=0).any():
+    return []  # One point has no scale, and nothing to split.
   height = np.abs(curvature(betas, u, scale=scale))
+  indices = [
+    i
+    for i in spikes(betas, u, num=len(betas), scale=scale)
+    if len(fixed_points.merged(v[i - 1], data, distance=distance).counts) > 1
+  ]
   return [
     Transition(
       beta=float(betas[i]),
       height=float(height[i - 1]),
       predicted=splitting_beta(
-        data, found.reconstructions[i + 1], betas[i + 1], masses
+        data, v[i + 1], betas[i + 1], masses, distance=distance
       ),
     )
-    for i in indices
+    for i in indices[:num]
   ]
 
 
@@ -140,11 +155,7 @@ def collapse_beta(data: Any) -> float:
   Raises:
     UserError: if data are not a finite matrix.
   """
-  data = np.asarray(data, np.float64)
-  if data.ndim != 2 or not np.isfinite(data).all():
-    raise errors.UserError(
-      f"`data` must be a finite matrix [n, D]; got the shape {data.shape}."
-    )
+  data = checks.matrix("data", data)
   centred = data - data.mean(axis=0)
   return float(2.0 * np.linalg.eigvalsh(centred.T @ centred / len(data))[-1])
 
@@ -169,23 +180,23 @@ def splitting_beta(
     reconstructions: fixed points at β, [A, D].
     beta: where they are.
     masses: π_a, [A]; None is uniform.
-    distance: tiles nearer than that are one fixed point.
+    distance: tiles nearer than that are one fixed point, in units of √(total
+      variance of the data).
 
   Returns:
     β, units of x². Above `beta` where there is nothing merged, as in a sweep
     that did not converge.
   """
-  data = np.asarray(data, np.float64)
-  q = fixed_points.responsibilities(
-    data, np.asarray(reconstructions, np.float64), beta, masses
-  ).numpy()
-  points = fixed_points.merged(reconstructions, distance).points
-  apart = np.asarray(reconstructions, np.float64)[:, np.newaxis] - points
-  owner = np.argmin((apart**2).sum(-1), axis=1)
+  data = checks.matrix("data", data)
+  v = checks.matrix("reconstructions", reconstructions)
+  q = fixed_points.responsibilities(data, v, beta, masses).numpy()
+  points = fixed_points.merged(v, data, distance=distance).points
+  owner = np.argmin(((v[:, np.newaxis] - points) ** 2).sum(-1), axis=1)
   shares = np.stack([q[:, owner == k].sum(1) for k in range(len(points))])
   # m of a group is its share over its mass, which drops out of the weights.
   used = shares.sum(1) > 1e-9 * len(data)
   weights = shares[used] / shares[used].sum(1, keepdims=True)  # [K, n]
+  data = data - data.mean(axis=0)  # Where its squares are smallest.
   means = weights @ data
   second = np.einsum("kn,nd,ne->kde", weights, data, data, optimize=True)
   covariances = second - means[:, :, np.newaxis] * means[:, np.newaxis]

@@ -21,9 +21,12 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from geco_tf import errors
+from geco_tf.theory import checks, memory
 
 # The plane that is looked at holds all but .2 % of N(0, I).
 _EXTENT = 3.5
+# Numbers at each point: two coordinates, twice; four fields, twice.
+_NUM_FIELDS = 12
 # Densities are computed for this many (latent, image) pairs at a time.
 _PAIRS_PER_BLOCK = 2**20
 
@@ -56,13 +59,18 @@ def equiprobable(
     is the highest ELBO that a partition can have.
 
   Raises:
-    UserError: if a number is below 1.
+    UserError: if a number is below 1, or the marginal is of several latents.
 
   Source: "Taming VAEs", section 3.1.
   """
-  for name, number in (("num_tiles", num_tiles), ("num_dims", num_dims)):
-    if number < 1:
-      raise errors.UserError(f"`{name}` must be at least 1; got {number}.")
+  checks.whole("num_tiles", num_tiles)
+  checks.whole("num_dims", num_dims)
+  if [*marginal.batch_shape, *marginal.event_shape]:
+    raise errors.UserError(
+      "`marginal` must be of one latent, such as tfd.Normal(0.0, 1.0); got "
+      f"{marginal.name} of the shape "
+      f"{[*marginal.batch_shape, *marginal.event_shape]}."
+    )
   num_slabs = 1 if num_dims == 1 else max(1, round(math.sqrt(num_tiles)))
   # Slab s holds the tiles from edges[s] on.
   edges = [round(s * num_tiles / num_slabs) for s in range(num_slabs + 1)]
@@ -231,8 +239,7 @@ def latent_plane(
     The `LatentPlane`.
 
   Raises:
-    UserError: if the model does not have two latents, or a number is not
-      positive.
+    UserError: if the model does not have two latents, or as `plane` does.
   """
   images = tf.convert_to_tensor(images)
   posterior = model.posterior(images)
@@ -285,14 +292,18 @@ def plane(
     The `LatentPlane`; where all densities are 0 the certainty is 1/n.
 
   Raises:
-    UserError: if a number is not positive.
+    UserError: if a number is not positive, a density is NaN, or the memory
+      does not suffice.
   """
-  if not extent > 0:
-    raise errors.UserError(f"`extent` must be positive; got {extent}.")
+  checks.positive("extent", extent)
+  checks.whole("resolution", resolution)
   if resolution < 2:
     raise errors.UserError(
       f"`resolution` must be at least 2; got {resolution}."
     )
+  memory.check(
+    f"{resolution:,} × {resolution:,} points", 4 * _NUM_FIELDS * resolution**2
+  )
   # The middles of cells, so that means over points are integrals.
   half = extent / resolution
   axis = tf.linspace(half - extent, extent - half, resolution)
@@ -310,6 +321,11 @@ def plane(
 
 def _block(log_q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Density, owner and its weight, from ln q(z_s|x_i) [S, n]: each [S]."""
+  if bool(tf.reduce_any(tf.math.is_nan(log_q))):
+    raise errors.UserError(
+      "The model's densities ln q(z|x) must be numbers; some are NaN, as after "
+      "a run that diverged, or of images that are not finite."
+    )
   total = tf.reduce_logsumexp(log_q, axis=-1)
   num_examples = tf.cast(tf.shape(log_q)[-1], log_q.dtype)
   weight = tf.exp(tf.reduce_max(log_q, axis=-1) - total)

@@ -14,6 +14,7 @@ from tensorflow_probability import distributions as tfd
 from geco_tf import data, errors, experiments
 from geco_tf.experiments import base, figure1, figure8, seven_digits
 from geco_tf.runs import build
+from geco_tf.theory import equipartition
 
 
 class _Lattice:
@@ -135,9 +136,22 @@ def test_least_kl_of_digits_falls_from_ln_7_to_0(monkeypatch):
   rates = [ideal[key] for key in kappas]
   np.testing.assert_allclose(rates[0], np.log(7), rtol=1e-3)
   assert rates[0] > rates[1] > rates[2] > 0.0 >= rates[3]
-  # Two sixes among seven digits.
-  shares = np.array([1, 1, 1, 2, 1, 1]) / 7
-  np.testing.assert_allclose(ideal["labels"], stats.entropy(shares))
+  least = figure8._ideal_for_labels(digits.labels, 0.1)
+  np.testing.assert_allclose(ideal["cla_0.9"], least)
+
+
+def test_least_kl_of_labels_is_the_rate_at_that_error():
+  """The highest tangent of Blahut and Arimoto's rate-distortion function."""
+  labels = np.array([7, 9, 2, 7, 6, 2, 3])
+  wrong = np.not_equal.outer(labels, np.unique(labels)).astype(float)
+  multipliers = np.linspace(3.0, 4.0, 11)  # It is ln(.9 / .1 · 4) = 3.58.
+  rate = max(
+    float(equipartition.occupation(m * wrong).free_energy) - 0.1 * m
+    for m in multipliers
+  )
+  found = figure8._ideal_for_labels(labels, 0.1)
+  np.testing.assert_allclose(found, rate, atol=1e-3)
+  assert figure8._ideal_for_labels([4, 4, 4], 0.1) == 0.0
 
 
 def test_judge_learns_from_blends_of_digits_and_grey():

@@ -83,9 +83,29 @@ def test_descent_ends_where_the_lagrangian_is_stationary():
   [
     ({"data": [[np.nan, 0.0]]}, "`data` must be finite"),
     ({"multipliers": -1.0}, "`multipliers` must be 0 or more; got -1"),
-    ({"step_size": 0.0}, "`step_size` must be positive; got 0"),
-    ({"masses": np.full(6, 0.1)}, "`masses` must be positive and sum to 1"),
-    ({"max_iterations": 0}, "`max_iterations` must be at least 1"),
+    ({"step_size": 0.0}, "`step_size` must be positive and finite; got 0"),
+    ({"step_size": np.inf}, "`step_size` must be positive and finite"),
+    ({"masses": np.full(6, 0.1)}, "`masses` must sum to 1; got the sum 0.6"),
+    ({"masses": [0.5, 0.5]}, "`masses` must be 6 positive numbers"),
+    ({"max_iterations": 0}, "`max_iterations` must be a whole number"),
+    ({"tolerance": np.nan}, "`tolerance` must be 0 or more; got nan"),
+    ({"data": _DATA[:, 0]}, "`data` must be a finite matrix"),
+    ({"initial": np.full([6, 2], np.nan)}, "`initial` must be finite"),
+    (
+      {"initial": np.zeros([6, 3])},
+      r"`initial` must be \[A, 2\]; got \[6, 3\]",
+    ),
+    # As many multipliers as tiles are not one for each tile.
+    ({"multipliers": np.ones(6)}, r"finite numbers \[30, 6, 6\].*\[30, 6\]"),
+    ({"constraint_fn": _two_constraints}, r"\[30, 6\].*got .* \[30, 6, 2\]"),
+    (
+      {"constraint_fn": lambda x, v: tf.reduce_sum(x) + tf.reduce_sum(v)},
+      r"\[30, 6\].*got the shape \[\]",
+    ),
+    (
+      {"constraint_fn": lambda x, v: tf.zeros([30, 6], tf.float64)},
+      "`constraint_fn` must have a gradient",
+    ),
   ],
 )
 def test_bad_argument_is_told_in_one_line(arguments, message):

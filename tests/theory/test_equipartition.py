@@ -130,7 +130,7 @@ def test_settled_tiles_are_a_fixed_point_of_the_simulation():
   x = centres + 0.4 * random.normal(size=centres.shape)
   beta = 1.0
   simulated = fixed_points.find(x, [beta], tiles_per_side=6)
-  merged = fixed_points.merged(simulated.reconstructions[0])
+  merged = fixed_points.merged(simulated.reconstructions[0], x)
   start = np.asarray(merged.points, np.float64)
   tiles = equipartition.settle(x, start, 1.0 / beta, tolerance=1e-14)
   masses = tiles.occupation.masses
@@ -183,6 +183,10 @@ def test_settling_lowers_the_free_energy():
     (
       lambda: equipartition.energies([[0.0]], [[0.0]], 0.0),
       "`multiplier` must be positive and finite; got 0",
+    ),
+    (
+      lambda: equipartition.energies(np.ones([3, 2]), np.ones([3, 1]), 1.0),
+      r"`reconstructions` must be \[A, 2\]; got \[3, 1\]",
     ),
   ],
 )

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixed points against NumPy, scikit-learn, and what is known of them."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -158,7 +160,7 @@ def test_trajectory_begins_at_the_start_and_stays_where_it_stopped(sweep):
   path = found.trajectory.numpy()
   assert path.shape == (26, len(_BETAS), *initial.shape)
   for i, count in enumerate(found.num_iterations.numpy()):
-    np.testing.assert_array_equal(path[0, i], initial)
+    np.testing.assert_allclose(path[0, i], initial, atol=1e-14)
     last = np.broadcast_to(found.reconstructions[i], path[count:, i].shape)
     np.testing.assert_array_equal(path[count:, i], last)
     np.testing.assert_allclose(
@@ -193,10 +195,93 @@ def test_small_beta_gives_the_data_and_large_beta_their_mean():
       v, np.tile(data.mean(axis=0), [144, 1]), atol=1e-6
     )
   for v in found.reconstructions[:2]:
-    points = fixed_points.merged(v).points
+    points = fixed_points.merged(v, data).points
     assert len(points) == len(data)
     apart = np.linalg.norm(points[:, None] - data, axis=-1)
     assert apart.min(axis=0).max() < 1e-7
+
+
+def test_offset_and_scale_of_the_data_do_not_cost_digits():
+  """float32 at 1e4 times the spread, and at 1e-4 of it."""
+  data, initial, masses = _problem(2)
+  plain, moved, shrunk = (
+    fixed_points.find(
+      data * scale + offset,
+      np.array([0.03, 0.3]) * scale**2,
+      masses=masses,
+      initial=initial * scale + offset,
+      tolerance=1e-3 * scale,
+    )
+    for offset, scale in ((0.0, 1.0), (1e4, 1.0), (0.0, 1e-4))
+  )
+  for other in (moved, shrunk):
+    np.testing.assert_allclose(
+      other.num_iterations, plain.num_iterations, atol=1
+    )
+    np.testing.assert_allclose(
+      other.free_energy, plain.free_energy, rtol=1e-5, atol=1e-6
+    )
+  np.testing.assert_allclose(
+    moved.order_parameter, plain.order_parameter, rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    shrunk.order_parameter, 1e-8 * plain.order_parameter, rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    moved.reconstructions, plain.reconstructions + 1e4, atol=2e-3
+  )
+
+
+def test_one_tile_has_the_mean_and_one_point_has_all_tiles():
+  data, _, _ = _problem(2)
+  betas = [1e-4, 1.0, 1e6]
+  find = functools.partial(
+    fixed_points.find, betas=betas, tolerance=1e-9, dtype=tf.float64
+  )
+  tile = find(data, tiles_per_side=1)
+  np.testing.assert_allclose(
+    tile.order_parameter, 3 * [data.var(axis=0).sum()], rtol=1e-9
+  )
+  np.testing.assert_allclose(
+    tile.free_energy, tile.order_parameter / betas, rtol=1e-9
+  )
+  point = find([[0.3, 0.2]], tiles_per_side=4)
+  np.testing.assert_allclose(
+    point.reconstructions,
+    np.broadcast_to([0.3, 0.2], [3, 16, 2]),
+    atol=1e-8,
+  )
+
+
+def test_copies_of_points_change_nothing():
+  data, initial, masses = _problem(2, num_examples=7)
+  once, often = (
+    fixed_points.find(
+      x, _BETAS, masses=masses, initial=initial, dtype=tf.float64
+    )
+    for x in (data, np.repeat(data, 5, axis=0))
+  )
+  for field in ("reconstructions", "order_parameter", "free_energy"):
+    np.testing.assert_allclose(
+      getattr(often, field), getattr(once, field), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_sweep_equals_numpy_on_a_line():
+  data, initial, masses = _problem(1)
+  found = fixed_points.find(
+    data,
+    _BETAS,
+    masses=masses,
+    initial=initial,
+    max_iterations=6,
+    tolerance=0.0,
+    dtype=tf.float64,
+  )
+  expected, _ = _numpy_sweep(
+    data, initial, masses, smoothing=0.5, max_iterations=6, tolerance=0.0
+  )
+  np.testing.assert_allclose(found.reconstructions, expected, atol=1e-9)
 
 
 def test_sigma_goes_to_zero_with_a_tile_for_each_example():
@@ -220,7 +305,8 @@ def test_sigma_stops_at_the_quantization_error_with_fewer_tiles():
 
 def test_tiles_are_merged_by_distance():
   v = [[0.0, 0.0], [1.0, 0.0], [0.004, 0.0], [0.996, 0.0], [1.0, 0.004]]
-  found = fixed_points.merged(v, distance=0.01)
+  data = [[-2.0, 0.0], [2.0, 0.0]]  # Total variance 4.
+  found = fixed_points.merged(v, data, distance=0.005)
   np.testing.assert_array_equal(found.counts, [3, 2])
   np.testing.assert_allclose(found.points, [[2.996 / 3, 0.004 / 3], [0.002, 0]])
 
@@ -256,16 +342,20 @@ _DATA = np.zeros([6, 2])
     ({"betas": [np.nan]}, "`betas` must be positive and finite; got nan"),
     ({"betas": 0.1}, "`betas` must be a list"),
     ({"data": [[0.0, np.inf]]}, "`data` must be finite"),
-    ({"data": np.zeros(3)}, "`data` must be a matrix"),
+    ({"data": np.zeros(3)}, "`data` must be a finite matrix"),
     ({"data": np.zeros([3, 1])}, "`initial` must be given"),
     ({"masses": np.full(4, 0.2)}, "`masses` must sum to 1; got the sum 0.8"),
     ({"masses": [0.5, 0.5]}, "`masses` must be 4 positive numbers"),
     ({"masses": [0.5, 0.5, 0.0, 0.0]}, "`masses` must be 4 positive numbers"),
     ({"initial": np.zeros([4, 3])}, "`initial` must be"),
     ({"initial": np.full([4, 2], np.nan)}, "`initial` must be finite"),
-    ({"tiles_per_side": 0}, "`tiles_per_side` must be at least 1"),
+    ({"data": [["a", "b"]]}, "`data` must be numbers.*got list"),
+    ({"data": [[0.0, 1.0], [1.0]]}, "`data` must be numbers, all rows of one"),
+    ({"data": np.full([2, 2], [[1e300], [0]])}, "`data` must be finite"),
+    ({"tiles_per_side": 0}, "`tiles_per_side` must be a whole number"),
+    ({"tiles_per_side": 2.5}, "must be a whole number, at least 1; got 2.5"),
     ({"smoothing": 1.0}, "`smoothing` must be at least 0 and below 1"),
-    ({"max_iterations": 0}, "`max_iterations` must be at least 1"),
+    ({"max_iterations": 0}, "`max_iterations` must be a whole number"),
     ({"tolerance": -1.0}, "`tolerance` must be 0 or more"),
     ({"memory_limit": 100}, "4 tiles × 6 examples × 1 betas need about"),
     ({"tiles_per_side": 10**6}, "1,000,000,000,000 tiles × 6 examples.*GiB"),
@@ -276,6 +366,29 @@ def test_bad_argument_is_told_in_one_line(arguments, message):
   with pytest.raises(errors.UserError, match=message) as raised:
     fixed_points.find(**given)
   assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+  "call",
+  [
+    lambda: fixed_points.initial_reconstructions(_DATA, tiles_per_side=10**5),
+    lambda: fixed_points.learn_sigma(
+      _DATA, initial_sigma=1.0, tiles_per_side=10**5
+    ),
+  ],
+)
+def test_grid_too_large_for_memory_is_told_before_it_is_made(call):
+  with pytest.raises(errors.UserError, match=r"10,000,000,000 tiles need.*GiB"):
+    call()
+
+
+@pytest.mark.parametrize(
+  ("v", "betas"), [([2, 4, 3], [0.1]), ([2, 4, 2], [0.1]), ([4, 2], [0.1])]
+)
+def test_reconstructions_of_another_shape_are_refused(v, betas):
+  message = r"`reconstructions` must be \[1, A, 2\]"
+  with pytest.raises(errors.UserError, match=message):
+    fixed_points.order_parameter(_DATA, np.zeros(v), betas)
 
 
 def test_sigma_that_is_not_positive_is_refused():
@@ -295,7 +408,7 @@ def test_quantities_at_a_beta_that_is_not_positive_are_refused(beta):
 @pytest.mark.parametrize(
   ("reconstructions", "distance", "message"),
   [
-    (np.full([3, 2], np.nan), 0.1, "`reconstructions` must be a finite"),
+    (np.full([3, 2], np.nan), 0.1, "`reconstructions` must be finite"),
     (np.zeros([0, 2]), 0.1, "`reconstructions` must be a finite"),
     (np.zeros([3, 2]), -1.0, "`distance` must be 0 or more"),
   ],
@@ -305,4 +418,4 @@ def test_merging_what_is_no_set_of_points_is_refused(
 ):
   """A NaN is near nothing: the search for its group would not end."""
   with pytest.raises(errors.UserError, match=message):
-    fixed_points.merged(reconstructions, distance)
+    fixed_points.merged(reconstructions, _DATA, distance=distance)

@@ -23,19 +23,24 @@ def test_unnormalised_iteration_is_the_pre_image_of_the_mean():
   np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-def test_normalised_iteration_is_the_pre_image_with_tile_coefficients():
+@pytest.mark.parametrize("beta", [_BETA, 1e-4])
+def test_normalised_iteration_is_the_pre_image_with_tile_coefficients(beta):
+  """At β = 1e-4 the coefficients themselves are out of a float's range."""
   masses = np.random.default_rng(1).dirichlet(np.full(9, 3.0))
   found = fixed_points.find(
     _DATA,
-    [_BETA],
+    [beta],
     masses=masses,
     initial=_POINTS,
     smoothing=0.0,
     max_iterations=1,
     dtype=tf.float64,
   )
-  gamma = kernel_pca.tile_coefficients(_DATA, _POINTS, _BETA, masses)
-  expected = kernel_pca.pre_image_step(_DATA, _POINTS, _BETA, gamma)
+  log_gamma = kernel_pca.log_tile_coefficients(_DATA, _POINTS, beta, masses)
+  assert (log_gamma.max() - log_gamma.min() > 745) == (beta < _BETA)
+  expected = kernel_pca.pre_image_step(
+    _DATA, _POINTS, beta, log_coefficients=log_gamma
+  )
   np.testing.assert_allclose(found.reconstructions[0], expected, atol=1e-10)
 
 
@@ -75,8 +80,8 @@ def test_pre_image_is_nearest_to_the_projection():
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ((np.full([5, 2], np.nan), 1.0, 2), "`data` must be a finite matrix"),
-    ((_DATA, 0.0, 2), "`beta` must be positive; got 0"),
+    ((np.full([5, 2], np.nan), 1.0, 2), "`data` must be finite"),
+    ((_DATA, 0.0, 2), "`beta` must be positive and finite; got 0"),
     ((_DATA, 1.0, 80), "`num_components` must be from 1 to 79; got 80"),
   ],
 )
@@ -93,7 +98,7 @@ def test_more_components_than_the_data_have_are_refused():
 
 def test_beta_that_is_not_positive_is_refused_everywhere():
   data = np.eye(3)
-  with pytest.raises(errors.UserError, match="`beta` must be positive; got 0"):
-    kernel_pca.kernel(data, data, 0.0)
-  with pytest.raises(errors.UserError, match="`beta` must be positive; got -1"):
-    kernel_pca.pre_image_step(data, data, -1.0)
+  for beta in (0.0, -1.0, np.inf):
+    message = f"`beta` must be positive and finite; got {beta:g}"
+    with pytest.raises(errors.UserError, match=message):
+      kernel_pca.kernel(data, data, beta)

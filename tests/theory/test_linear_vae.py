@@ -134,6 +134,12 @@ def test_marginal_kl_is_that_between_gaussians():
   )
 
 
+def test_whole_numbers_are_taken_for_floats():
+  found = linear_vae.water_filling([1, 2], 1)
+  expected = linear_vae.water_filling([1.0, 2.0], 1.0)
+  np.testing.assert_array_equal(found.distortions, expected.distortions)
+
+
 @pytest.mark.parametrize(
   ("variances", "distortion", "message"),
   [

@@ -14,6 +14,8 @@ _SIDE = 6
 _LATENTS = fixed_points.tile_centres(_SIDE)
 _NUM_TILES = _SIDE**2
 _RADIUS = 1.5 * 2 / _SIDE  # Neighbours along sides and diagonals.
+_UNIFORM = np.full(_NUM_TILES, 1 / _NUM_TILES)
+_MASSES = np.random.default_rng(0).dirichlet(np.full(_NUM_TILES, 3.0))
 _DATA = mixtures.lines(90)
 _BETAS = (0.01, 0.1)
 
@@ -79,9 +81,9 @@ def test_part_that_nothing_holds_stays_where_it_is():
   np.testing.assert_allclose(v[:2, 0], [0.4, 0.6], rtol=1e-9)
 
 
-def _free_energy(v, beta):
+def _free_energy(v, beta, masses):
   log_kernel = -((_DATA[:, None] - v) ** 2).sum(-1) / beta
-  return -special.logsumexp(log_kernel, axis=1, b=1 / _NUM_TILES).mean()
+  return -special.logsumexp(log_kernel, axis=1, b=masses).mean()
 
 
 @pytest.fixture(scope="module")
@@ -92,23 +94,28 @@ def free():
   ).reconstructions.numpy()
 
 
-def test_penalty_lowers_free_energy_and_its_own_together(free):
+@pytest.mark.parametrize("masses", [None, _MASSES], ids=["uniform", "other"])
+def test_penalty_lowers_free_energy_and_its_own_together(free, masses):
   omega = 20.0
   operator = lipschitz.FixedPenalty(_LATENTS, omega, radius=_RADIUS)
   found = fixed_points.find(
     _DATA,
     _BETAS,
     tiles_per_side=_SIDE,
+    masses=masses,
     operator=operator,
     max_iterations=40,
     keep_trajectory=True,
     dtype=tf.float64,
   )
-  edge_weights = np.full(len(operator.pairs.first), omega / _NUM_TILES**2)
+  masses = _UNIFORM if masses is None else masses
+  edge_weights = (
+    omega * masses[operator.pairs.first] * masses[operator.pairs.second]
+  )
   for i, beta in enumerate(_BETAS):
     trajectory = found.trajectory[:, i].numpy()
     path = [
-      _free_energy(v, beta) + _energy(v, operator.pairs, edge_weights)
+      _free_energy(v, beta, masses) + _energy(v, operator.pairs, edge_weights)
       for v in trajectory
     ]
     assert (np.diff(path) <= 1e-10).all()
@@ -123,6 +130,7 @@ def bounded():
   found = fixed_points.find(
     _DATA,
     _BETAS,
+    masses=_MASSES,
     tiles_per_side=_SIDE,
     operator=operator,
     max_iterations=600,
@@ -139,22 +147,75 @@ def test_bound_holds_and_is_reached(bounded, free):
   assert (operator.pairs.slopes(free).numpy().max(axis=1) > 1.0).all()
 
 
+@pytest.mark.parametrize("radius", [_RADIUS, None], ids=["local", "global"])
+@pytest.mark.parametrize("slope", [0.05, 0.3])
+def test_tight_bound_holds_in_float32_by_default(slope, radius):
+  """Tight ones move far in each iteration; steps get small before they hold."""
+  operator = lipschitz.Bound(_LATENTS, slope, radius=radius)
+  found = fixed_points.find(
+    _DATA, [1e-3, 0.2], tiles_per_side=_SIDE, operator=operator
+  )
+  slopes = operator.pairs.slopes(found.reconstructions).numpy().max(axis=1)
+  np.testing.assert_array_less(slopes, slope * (1 + 1e-3))
+  np.testing.assert_allclose(
+    found.excess, np.maximum(slopes / slope - 1, 0), atol=1e-5
+  )
+
+
+def test_bound_that_iterations_do_not_reach_is_kept_by_the_last_projection():
+  operator = lipschitz.Bound(_LATENTS, 0.3, radius=_RADIUS)
+  found = fixed_points.find(
+    _DATA,
+    _BETAS,
+    tiles_per_side=_SIDE,
+    operator=operator,
+    max_iterations=3,
+    keep_trajectory=True,
+    dtype=tf.float64,
+  )
+  assert (operator.excess(found.trajectory[-1]).numpy() > 0.01).all()
+  assert (found.excess.numpy() <= operator.tolerance).all()
+
+
+def test_bound_that_is_not_kept_is_seen_in_the_excess(monkeypatch):
+  monkeypatch.setattr(lipschitz.Bound, "_MAX_LAST_STEPS", 1)
+  operator = lipschitz.Bound(_LATENTS, 0.3, radius=_RADIUS, max_steps=1)
+  found = fixed_points.find(
+    _DATA, _BETAS, tiles_per_side=_SIDE, operator=operator, max_iterations=3
+  )
+  assert (found.excess.numpy() > 0.01).all()
+
+
+def test_one_tile_is_bound_to_nothing():
+  found = fixed_points.find(
+    _DATA,
+    [0.1],
+    tiles_per_side=1,
+    operator=lipschitz.Bound(np.zeros([1, 2]), 1.0, radius=1.0),
+  )
+  np.testing.assert_allclose(
+    found.order_parameter, _DATA.var(axis=0).sum(), rtol=1e-5
+  )
+  assert found.excess[0] == 0
+
+
 def test_bound_has_the_multipliers_of_an_optimum(bounded):
   """Ω ≥ 0, 0 where a slope is below K, and V is the projection with it."""
   operator, found = bounded
   of = operator.pairs
-  omega = operator.omega(found.state).numpy()
+  omega = operator.omega(found.state, _MASSES).numpy()
   slopes = of.slopes(found.reconstructions).numpy()
   assert (omega >= 0).all()
   assert (omega > 0).any(axis=1).all()
   assert (omega[slopes < 0.59] == 0).all()
   for i, beta in enumerate(_BETAS):
     v = found.reconstructions[i].numpy()
-    q = fixed_points.responsibilities(_DATA, v, beta).numpy()
+    q = fixed_points.responsibilities(_DATA, v, beta, _MASSES).numpy()
     occupancy = q.sum(axis=0)
     weights = occupancy / len(_DATA) / beta
     target = (q.T @ _DATA) / occupancy[:, None]
-    gradient = _gradient(v, target, weights, of, omega[i] / _NUM_TILES**2)
+    edge_weights = omega[i] * _MASSES[of.first] * _MASSES[of.second]
+    gradient = _gradient(v, target, weights, of, edge_weights)
     scale = np.abs(2 * weights[:, None] * (v - target)).max()
     assert np.abs(gradient).max() < 2e-3 * scale
 
@@ -184,7 +245,23 @@ def test_bound_has_the_multipliers_of_an_optimum(bounded):
     ),
     (
       lambda: lipschitz.Bound(_LATENTS, 0.0),
-      "`slope` must be positive; got 0",
+      "`slope` must be positive and finite; got 0",
+    ),
+    (
+      lambda: lipschitz.pairs(np.zeros([3, 2])),
+      "`latents` must be distinct; two are the same",
+    ),
+    (
+      lambda: fixed_points.find(
+        _DATA, [0.1], tiles_per_side=2, operator=lipschitz.Bound(_LATENTS, 1.0)
+      ),
+      "The operator's `latents` must be 4, as many as .* tiles; got 36",
+    ),
+    (
+      lambda: lipschitz.dirichlet_energy(
+        lipschitz.pairs(_LATENTS), np.zeros([36, 2]), 1.0, np.full(36, 0.5)
+      ),
+      "`masses` must sum to 1; got the sum 18",
     ),
   ],
 )

@@ -84,11 +84,40 @@ def test_spikes_are_where_nested_clusters_merge(nested):
 
 
 def test_merged_fixed_points_are_counted_in_each_phase(nested):
-  _, found = nested
+  data, found = nested
   for beta, expected in ((0.006, 8), (0.05, 4), (0.3, 2), (1.5, 1)):
     i = np.argmin(np.abs(np.log(found.betas.numpy() / beta)))
-    points = fixed_points.merged(found.reconstructions[i]).points
+    points = fixed_points.merged(found.reconstructions[i], data).points
     assert len(points) == expected
+
+
+def test_transitions_follow_the_scale_of_the_data(nested):
+  """Data × 1e-3: β_c × 1e-6, heights too, whatever was merged."""
+  data, found = nested
+  scaled = found._replace(
+    betas=tf.cast(found.betas, tf.float64) * 1e-6,
+    order_parameter=tf.cast(found.order_parameter, tf.float64) * 1e-6,
+    reconstructions=tf.cast(found.reconstructions, tf.float64) * 1e-3,
+  )
+  np.testing.assert_allclose(
+    phase_transitions.transitions(data * 1e-3, scaled),
+    np.array(phase_transitions.transitions(data, found)) * 1e-6,
+    rtol=1e-5,
+  )
+
+
+def test_nothing_splits_above_the_collapse():
+  """What curvature is left there is the rounding of u."""
+  data = mixtures.nested_clusters(40)
+  betas = np.geomspace(1.5, 4.0, 8)
+  found = fixed_points.find(data, betas, tiles_per_side=4)
+  assert phase_transitions.transitions(data, found) == []
+
+
+def test_copies_of_one_point_have_no_transition():
+  data = np.tile([[0.3, 0.2]], [9, 1])
+  found = fixed_points.find(data, [0.1, 0.2, 0.3, 0.4], tiles_per_side=4)
+  assert phase_transitions.transitions(data, found) == []
 
 
 def test_splitting_beta_is_that_of_the_widest_merged_cluster():
@@ -129,6 +158,12 @@ def test_spikes_are_sorted_by_height():
 def test_grid_that_has_no_curvature_is_refused(betas):
   with pytest.raises(errors.UserError, match="`betas` must be at least 3"):
     phase_transitions.curvature(betas, np.zeros(len(betas)))
+
+
+@pytest.mark.parametrize("u", [[0.0, 1.0], [0.0, 1.0, np.nan]])
+def test_order_parameter_that_does_not_fit_is_refused(u):
+  with pytest.raises(errors.UserError, match="`order_parameter` must be 3 fin"):
+    phase_transitions.curvature([1, 2, 3], u)
 
 
 def test_unknown_scale_is_refused():

@@ -244,19 +244,31 @@ def test_blocks_do_not_change_the_plane(monkeypatch):
     ),
     (
       lambda: _plane(np.zeros([2, 2]), 1.0, extent=0.0),
-      "`extent` must be positive; got 0",
+      "`extent` must be positive and finite; got 0",
     ),
     (
       lambda: _plane(np.zeros([2, 2]), 1.0, resolution=1),
       "`resolution` must be at least 2; got 1",
     ),
     (
+      lambda: _plane(np.full([2, 2], np.nan), 1.0, resolution=4),
+      "densities ln q.* must be numbers; some are NaN",
+    ),
+    (
+      lambda: _plane(np.zeros([2, 2]), 1.0, resolution=10**6),
+      r"1,000,000 × 1,000,000 points need about .* GiB",
+    ),
+    (
+      lambda: tilings.equiprobable(7, tfd.MultivariateNormalDiag([0.0, 0.0])),
+      r"`marginal` must be of one latent.*got MultivariateNormalDiag .*\[2\]",
+    ),
+    (
       lambda: tilings.equiprobable(0, _NORMAL),
-      "`num_tiles` must be at least 1; got 0",
+      "`num_tiles` must be a whole number, at least 1; got 0",
     ),
     (
       lambda: tilings.equiprobable(3, _NORMAL, num_dims=0),
-      "`num_dims` must be at least 1; got 0",
+      "`num_dims` must be a whole number, at least 1; got 0",
     ),
   ],
 )
