@@ -4,10 +4,10 @@ r"""ConvDraw trained: GECO beside two ELBOs, and samples given their context.
 
   python -m benchmarks.conv_draw_runs --only=mnist
   python -m benchmarks.conv_draw_runs --only=color
-  python -m benchmarks.conv_draw_runs --only=conditional \\
-      --classifier=judges/mnist
+  python -m benchmarks.conv_draw_runs --only=sum --classifier=judges/mnist
 
-About ten minutes a run on one core: three, three, and three longer ones.
+Three runs of ten minutes each on one core, or, with a context (sum, rotate and
+sum_hard), one of thirty that a classifier judges.
 Finished runs are read from docs/results/.
 """
 
@@ -19,12 +19,13 @@ from benchmarks import results
 from geco_tf.evaluation import judging
 from launch import command_line
 
+_TASKS = ("sum", "rotate", "sum_hard")
 _ONLY = flags.DEFINE_enum(
-  "only", "mnist", ["mnist", "color", "conditional"], "which part."
+  "only", "mnist", ["mnist", "color", *_TASKS], "which part."
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "where TFDS has its data.")
 _CLASSIFIER = flags.DEFINE_string(
-  "classifier", None, "folder of the judge, for --only=conditional."
+  "classifier", None, "folder of the judge of samples given a context."
 )
 _WORKDIRS = flags.DEFINE_string("workdirs", "runs", "folder for the runs.")
 
@@ -33,7 +34,6 @@ _OBJECTIVES = {
   "elbo": {"objective": "learned_sigma_elbo"},
   "annealed": {"objective": "annealed_sigma_elbo"},
 }
-_NUM_STEPS = {"rotate": 2_500, "sum": 4_000, "sum_hard": 2_500}
 
 
 def objective_runs(data: str) -> list[results.Run]:
@@ -47,15 +47,10 @@ def objective_runs(data: str) -> list[results.Run]:
   ]
 
 
-def conditional_runs() -> list[results.Run]:
-  """The tasks with a context, by GECO at κ = .1."""
-  return [
-    results.Run(
-      f"conv_draw_{task}",
-      {"preset": f"conv_draw_mnist_{task}_laptop", "num_steps": num_steps},
-    )
-    for task, num_steps in _NUM_STEPS.items()
-  ]
+def conditional_run(task: str) -> results.Run:
+  """GECO on a task with a context."""
+  preset = f"conv_draw_mnist_{task}_laptop"
+  return results.Run(f"conv_draw_{task}", {"preset": preset})
 
 
 def print_table(found: list[dict]) -> None:
@@ -92,16 +87,12 @@ def judgement(run: results.Run) -> dict:
 
 def main() -> None:
   """Trains what is missing and prints the tables."""
-  runs = (
-    conditional_runs()
-    if _ONLY.value == "conditional"
-    else objective_runs(_ONLY.value)
-  )
+  only = _ONLY.value
+  runs = [conditional_run(only)] if only in _TASKS else objective_runs(only)
   machine = {"data_dir": _DATA_DIR.value} if _DATA_DIR.value else {}
   print_table([results.result(run, _WORKDIRS.value, machine) for run in runs])
-  if _ONLY.value == "conditional":
-    for run in runs:
-      print(judging.describe(judgement(run)))
+  if only in _TASKS:
+    print(judging.describe(judgement(runs[0])))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ _CONV_DRAW_LAPTOP = {
   "evaluate_every": 500,
   "checkpoint_every": 500,
 }
+# A context takes longer to be understood, and a looser κ leaves its label a
+# larger part of what the latents tell.
+_CONDITIONAL_LAPTOP = {"kappa": 0.15, "num_steps": 6_000}
+_CONDITIONAL = ("sum", "sum_hard", "rotate")
 _CONV_DRAW_PAPER = {
   **_PAPER,
   "model": "conv_draw",
@@ -95,6 +99,9 @@ for _data, _laptop in {
 }.items():
   _PRESETS[f"conv_draw_{_data}_laptop"] = _laptop.replace(**_CONV_DRAW_LAPTOP)
   _PRESETS[f"conv_draw_{_data}_paper"] = _laptop.replace(**_CONV_DRAW_PAPER)
+for _task in _CONDITIONAL:
+  _name = f"conv_draw_mnist_{_task}_laptop"
+  _PRESETS[_name] = _PRESETS[_name].replace(**_CONDITIONAL_LAPTOP)
 _PRESETS["conv_draw_celeb_a_paper"] = _PRESETS[
   "conv_draw_celeb_a_paper"
 ].replace(image_size=64)

@@ -3,6 +3,7 @@
 """What ConvDraw makes of a context: what is seen, and what it foretells."""
 
 import math
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
@@ -11,7 +12,6 @@ from geco_tf.models.conv_draw import layers
 
 _SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
 _NUM_CLUSTERS = 64
-_CLUSTER_SD = 0.5  # σ of a pixel: most images are in one cluster, or in two.
 
 
 class ContextEncoder(snt.Module):
@@ -45,10 +45,12 @@ class Forecast(snt.Module):
   """Which of 64 clusters is the target in, given its context?
 
     r_k(x) = exp(−‖x − m_k‖² / 2σ²) / Σ_j exp(−‖x − m_j‖² / 2σ²)
-    loss   = −ln Σ_k exp(−‖x − m_k‖² / 2σ²) − Σ_k r_k(x) ln p_k(context)
+    fit    = ln Σ_k exp(−‖x − m_k‖² / 2σ²) − D ln σ
+    loss   = −fit / D − Σ_k r_k(x) ln p_k(context)
 
-  The first term finds clusters of the targets, without labels; the second
-  trains p(context), and r is constant in it. A model's KL asks for the same,
+  The fit finds clusters of the targets, without labels; σ is learned and falls
+  from 1, where all m_k are one. The other term trains p(context), and r is
+  constant in it. A model's KL asks for the same,
   but so faintly beside the noise of its latents that what two digits add up to
   is not found in thousands of steps; so a forecast learns by its own loss
   alone, and what it has in mind, a map, is constant to the model.
@@ -80,23 +82,23 @@ class Forecast(snt.Module):
       self._halvings.append(halving)
       width, side = 2 * hidden_size, (side + 1) // 2
     sizes = [8 * hidden_size, 8 * hidden_size]
-    self._code = snt.nets.MLP(sizes, activate_final=True, name="code")
-    sizes = [*sizes, math.prod(self._map_shape)]
-    self._joint = snt.nets.MLP(sizes, name="joint")
+    self._code = _mlp(sizes, activate_final=True, name="code")
+    self._joint = _mlp([*sizes, math.prod(self._map_shape)], name="joint")
     self.logits = snt.Linear(_NUM_CLUSTERS, name="logits")
+    num_dims, dtype = math.prod(image_shape), layers.weight_dtype(dtype)
     initializer = snt.initializers.RandomNormal(stddev=0.02)
-    # The optimizer's steps are made for weights; pixels are larger.
-    self._scaled_centres = tf.Variable(
-      initializer(
-        [_NUM_CLUSTERS, math.prod(image_shape)], layers.weight_dtype(dtype)
-      ),
-      name="scaled_centres",
+    self._mean = tf.Variable(tf.zeros([num_dims], dtype), name="mean")
+    self._offsets = tf.Variable(
+      initializer([_NUM_CLUSTERS, num_dims], dtype), name="offsets"
     )
+    self.log_sd = tf.Variable(tf.zeros([], dtype), name="log_sd")
 
   @property
   def centres(self) -> tf.Tensor:
     """The m_k, [64, D]."""
-    return 0.5 + 5.0 * self._scaled_centres
+    # The optimizer's steps are made for weights. Pixels are larger, and their
+    # mean comes first: else the first centre to be near it keeps all images.
+    return 0.5 + 50.0 * self._mean + 5.0 * self._offsets
 
   def __call__(self, context: tf.Tensor) -> tf.Tensor:
     """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
@@ -110,14 +112,25 @@ class Forecast(snt.Module):
   def loss(self, images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
     """How bad it was, [B], for targets [B, H, W, C] and the context's maps."""
     x, m = snt.flatten(images), self.centres
-    log_shares = (
+    precision = tf.exp(-2.0 * self.log_sd)
+    log_shares = precision * (
       tf.matmul(x, m, transpose_b=True) - 0.5 * tf.reduce_sum(m**2, axis=-1)
-    ) / _CLUSTER_SD**2  # Up to what is the same for every k.
+    )  # Up to what is the same for every k.
     log_forecast = tf.nn.log_softmax(self.logits(snt.flatten(maps)))
     log_fit = tf.reduce_logsumexp(log_shares, axis=-1)
-    log_fit -= 0.5 * tf.reduce_sum(x**2, axis=-1) / _CLUSTER_SD**2
+    log_fit -= 0.5 * precision * tf.reduce_sum(x**2, axis=-1)
     shares = tf.stop_gradient(tf.nn.softmax(log_shares))
-    return -log_fit - tf.reduce_sum(shares * log_forecast, axis=-1)
+    return (
+      self.log_sd
+      - log_fit / x.shape[1]
+      - tf.reduce_sum(shares * log_forecast, axis=-1)
+    )
+
+
+def _mlp(sizes: list[int], **options: Any) -> snt.nets.MLP:
+  """Keeps the variance of what passes its relus."""
+  initializer = snt.initializers.VarianceScaling(2.0)
+  return snt.nets.MLP(sizes, w_init=initializer, **options)
 
 
 def _side_by_side(values: tf.Tensor, count: int) -> tf.Tensor:

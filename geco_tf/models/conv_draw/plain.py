@@ -5,6 +5,8 @@
 The tests hold `ConvDraw` to this, and the benchmark measures what it gains.
 """
 
+import math
+
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -88,11 +90,15 @@ def outputs_of(
 def _auxiliary_loss(forecast, images, maps):
   centres = tf.reshape(forecast.centres, [1, -1, *images.shape[1:]])
   error = tf.reduce_sum((images[:, tf.newaxis] - centres) ** 2, [2, 3, 4])
-  shares = tf.exp(-2.0 * error)  # σ = ½.
+  sd = tf.exp(forecast.log_sd)
+  shares = tf.exp(-error / (2.0 * sd**2))
   fit = tf.reduce_sum(shares, axis=1)
   guess = tf.nn.softmax(forecast.logits(tf.reshape(maps, [len(maps), -1])))
   shares = tf.stop_gradient(shares / fit[:, tf.newaxis])
-  return -tf.math.log(fit) - tf.reduce_sum(shares * tf.math.log(guess), axis=1)
+  fit = tf.math.log(fit) - math.prod(images.shape[1:]) * tf.math.log(sd)
+  return -fit / math.prod(images.shape[1:]) - tf.reduce_sum(
+    shares * tf.math.log(guess), axis=1
+  )
 
 
 def _lstm(core, inputs, cell):
