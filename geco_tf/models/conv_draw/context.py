@@ -53,7 +53,7 @@ class Forecast(snt.Module):
   constant in it. A model's KL asks for the same,
   but so faintly beside the noise of its latents that what two digits add up to
   is not found in thousands of steps; so a forecast learns by its own loss
-  alone, and what it has in mind, a map, is constant to the model.
+  alone, and the image that it expects, Σ_k p_k m_k, is constant to the model.
 
   A class is a fact about a whole image: every image gets a code, by the same
   layers, and codes are joined in order.
@@ -75,7 +75,6 @@ class Forecast(snt.Module):
       channels, hidden_size, stride, dtype=dtype, name="features"
     )
     width, side = hidden_size, side // stride
-    self._map_shape = [side, side, hidden_size]
     self._halvings = []
     while side > _SUMMARY_SIDE:
       halving = layers.Conv(width, 2 * hidden_size, 3, stride=2, dtype=dtype)
@@ -83,8 +82,8 @@ class Forecast(snt.Module):
       width, side = 2 * hidden_size, (side + 1) // 2
     sizes = [8 * hidden_size, 8 * hidden_size]
     self._code = _mlp(sizes, activate_final=True, name="code")
-    self._joint = _mlp([*sizes, math.prod(self._map_shape)], name="joint")
-    self.logits = snt.Linear(_NUM_CLUSTERS, name="logits")
+    self._joint = _mlp([*sizes, _NUM_CLUSTERS], name="joint")
+    self._image_shape = image_shape
     num_dims, dtype = math.prod(image_shape), layers.weight_dtype(dtype)
     initializer = snt.initializers.RandomNormal(stddev=0.02)
     self._mean = tf.Variable(tf.zeros([num_dims], dtype), name="mean")
@@ -101,22 +100,27 @@ class Forecast(snt.Module):
     return 0.5 + 50.0 * self._mean + 5.0 * self._offsets
 
   def __call__(self, context: tf.Tensor) -> tf.Tensor:
-    """[B, K, H, W, C'] to [B, h, w, hidden_size]."""
+    """The ln p_k(context): [B, K, H, W, C'] to [B, 64]."""
     maps = self._features(snt.merge_leading_dims(context, 2))
     for halving in self._halvings:
       maps = tf.nn.elu(halving(maps))
     codes = self._code(snt.flatten(maps))
-    joint = self._joint(_side_by_side(codes, context.shape[1]))
-    return tf.nn.elu(tf.reshape(joint, [-1, *self._map_shape]))
+    return tf.nn.log_softmax(
+      self._joint(_side_by_side(codes, context.shape[1]))
+    )
 
-  def loss(self, images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
-    """How bad it was, [B], for targets [B, H, W, C] and the context's maps."""
+  def expected(self, log_forecast: tf.Tensor) -> tf.Tensor:
+    """Σ_k p_k m_k, [B, H, W, C]."""
+    image = tf.matmul(tf.exp(log_forecast), self.centres)
+    return tf.reshape(image, [-1, *self._image_shape])
+
+  def loss(self, images: tf.Tensor, log_forecast: tf.Tensor) -> tf.Tensor:
+    """How bad it was, [B], for targets [B, H, W, C]."""
     x, m = snt.flatten(images), self.centres
     precision = tf.exp(-2.0 * self.log_sd)
     log_shares = precision * (
       tf.matmul(x, m, transpose_b=True) - 0.5 * tf.reduce_sum(m**2, axis=-1)
     )  # Up to what is the same for every k.
-    log_forecast = tf.nn.log_softmax(self.logits(snt.flatten(maps)))
     log_fit = tf.reduce_logsumexp(log_shares, axis=-1)
     log_fit -= 0.5 * precision * tf.reduce_sum(x**2, axis=-1)
     shares = tf.stop_gradient(tf.nn.softmax(log_shares))

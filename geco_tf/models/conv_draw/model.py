@@ -59,10 +59,10 @@ class _Inference(NamedTuple):
 
 
 class _Read(NamedTuple):
-  """What is made of a context, [B, h, w, hidden_size] each."""
+  """What is made of a context."""
 
-  maps: tf.Tensor | None = None  # For the cores.
-  forecast: tf.Tensor | None = None  # With the gradient of its own loss.
+  maps: tf.Tensor | None = None  # [B, h, w, hidden_size], for the cores.
+  forecast: tf.Tensor | None = None  # [B, 64], ln p of the target's clusters.
 
 
 class _Kernels(NamedTuple):
@@ -249,6 +249,9 @@ class ConvDraw(snt.Module):
         self.context_shape, size, self.stride, dtype=dtype
       )
       self.start = layers.Conv(size, size, 1, dtype=dtype, name="start")
+      self.expectation = layers.FeatureNetwork(
+        self.image_shape[-1], size, self.stride, dtype=dtype, name="expectation"
+      )
       # Until latents are used, a context is noise beside them in every core,
       # and they may then never be; so it comes in by the optimizer's small
       # steps.
@@ -456,8 +459,9 @@ class ConvDraw(snt.Module):
     if context is None:
       return _Read()
     forecast = self.forecast(context)
-    maps = self.context_encoder(context) + tf.stop_gradient(forecast)
-    return _Read(self.gate * tf.nn.elu(maps), forecast)
+    expected = tf.stop_gradient(self.forecast.expected(forecast))
+    seen = self.gate * tf.nn.elu(self.context_encoder(context))
+    return _Read(seen + self.expectation(expected), forecast)
 
   def _features_of(self, images: tf.Tensor, maps: tf.Tensor | None) -> Features:
     conditions = self._conditions_of(tf.shape(images)[0], maps)

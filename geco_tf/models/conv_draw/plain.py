@@ -36,8 +36,9 @@ def outputs_of(
   given, auxiliary_loss = [], None
   if context is not None:
     forecast = conv_draw.forecast(context)
-    maps = conv_draw.context_encoder(context) + tf.stop_gradient(forecast)
-    given = [("context", conv_draw.gate * tf.nn.elu(maps))]
+    expected = tf.stop_gradient(conv_draw.forecast.expected(forecast))
+    seen = conv_draw.gate * tf.nn.elu(conv_draw.context_encoder(context))
+    given = [("context", seen + conv_draw.expectation(expected))]
     h_g = tf.tanh(conv_draw.start(given[0][1]))
     auxiliary_loss = _auxiliary_loss(conv_draw.forecast, images, forecast)
   h_e = c_e = c_g = tf.zeros_like(features)
@@ -87,17 +88,16 @@ def outputs_of(
   )
 
 
-def _auxiliary_loss(forecast, images, maps):
+def _auxiliary_loss(forecast, images, log_forecast):
   centres = tf.reshape(forecast.centres, [1, -1, *images.shape[1:]])
   error = tf.reduce_sum((images[:, tf.newaxis] - centres) ** 2, [2, 3, 4])
   sd = tf.exp(forecast.log_sd)
   shares = tf.exp(-error / (2.0 * sd**2))
   fit = tf.reduce_sum(shares, axis=1)
-  guess = tf.nn.softmax(forecast.logits(tf.reshape(maps, [len(maps), -1])))
   shares = tf.stop_gradient(shares / fit[:, tf.newaxis])
   fit = tf.math.log(fit) - math.prod(images.shape[1:]) * tf.math.log(sd)
   return -fit / math.prod(images.shape[1:]) - tf.reduce_sum(
-    shares * tf.math.log(guess), axis=1
+    shares * log_forecast, axis=1
   )
 
 
