@@ -32,6 +32,8 @@ from geco_tf.theory import checks, memory
 _CENTRING = 0.1
 _STEP_TO_BOUNDARY = 0.995
 _RIDGE = 1e-13
+# Matrices [n, A] and [A, A] that are alive at a time.
+_NUM_TEMPORARIES = 4
 
 
 class Occupation(NamedTuple):
@@ -125,11 +127,20 @@ def occupation(
     their mass is arbitrary.
 
   Raises:
-    UserError: if the energies are not a finite matrix.
+    UserError: if the energies are not a finite matrix, or the memory does not
+      suffice.
 
   Source: "Taming VAEs", section 3.3.
   """
   energy = tf.constant(checks.matrix("energy", energy))
+  num_examples, num_tiles = energy.shape
+  memory.check(
+    f"Newton steps of {num_tiles:,} tiles",
+    _NUM_TEMPORARIES
+    * (num_examples + num_tiles)
+    * num_tiles
+    * energy.dtype.size,
+  )
   masses, num_iterations = _solve(
     _scaled_boltzmann(energy),
     tf.constant(tolerance, tf.float64),

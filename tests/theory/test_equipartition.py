@@ -187,6 +187,10 @@ def test_settling_lowers_the_free_energy():
       r"`energy` must be a finite matrix; got the shape \(0, 3\)",
     ),
     (
+      lambda: equipartition.occupation(np.zeros([1, 10**6])),
+      "Newton steps of 1,000,000 tiles need about .* GiB",
+    ),
+    (
       lambda: equipartition.settle([[1.0, 2.0], [3.0]], [[0.0, 0.0]], 1.0),
       "`data` must be numbers, all rows of one length",
     ),
