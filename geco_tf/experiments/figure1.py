@@ -36,7 +36,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
   """Draws tiles, blurs and holes: by formula, and those of trained VAEs.
 
   1. Seven tiles of equal prior mass: average KL ln 7, marginal KL 0.
-  2. The same with three tiles grown over their neighbours and one shrunk: where
+  2. The same with two tiles grown over their neighbours and one shrunk: where
      supports overlap the best reconstruction is a mean of digits, and where
      there is none nothing holds it.
   3. Mean-field VAEs, trained by the ELBO: at σ = 0.5 Gaussians can neither meet
@@ -78,7 +78,7 @@ def _latent_prior() -> tfd.Distribution:
 def broken(ideal: tilings.Tiling) -> tilings.Tiling:
   """The tiling with supports that overlap twice, and one hole."""
   low, high = ideal.low.numpy(), ideal.high.numpy()
-  quantile = lambda p: float(_latent_prior().quantile(p))  # noqa: E731
+  quantile = _latent_prior().quantile
   # Slabs of 2, 3 and 2 tiles: the upper left one grows to the right, the middle
   # one upwards; the lower right one gives up its upper part.
   high[1, 0] = quantile(0.45)

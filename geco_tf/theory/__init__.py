@@ -12,3 +12,25 @@
 - `linear_vae`: closed forms for the linear VAE
 - `mixtures`: data in the plane
 """
+
+import importlib
+from typing import Any
+
+__all__ = [
+  "descent",
+  "equipartition",
+  "fixed_points",
+  "kernel_pca",
+  "linear_vae",
+  "lipschitz",
+  "mixtures",
+  "phase_transitions",
+  "tilings",
+]
+
+
+def __getattr__(name: str) -> Any:
+  # At first use: `tilings` alone needs TensorFlow Probability.
+  if name in __all__:
+    return importlib.import_module(f"geco_tf.theory.{name}")
+  raise AttributeError(f"module 'geco_tf.theory' has no attribute {name!r}")

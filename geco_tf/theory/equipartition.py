@@ -32,6 +32,8 @@ from geco_tf.theory import checks, memory
 _CENTRING = 0.1
 _STEP_TO_BOUNDARY = 0.995
 _RIDGE = 1e-13
+# Matrices [n, A] and [A, A] that are alive at a time.
+_NUM_TEMPORARIES = 4
 
 
 class Occupation(NamedTuple):
@@ -65,8 +67,8 @@ def energies(data: Any, reconstructions: Any, multiplier: Any) -> tf.Tensor:
     UserError: if the data are not finite, λ is not positive and finite, shapes
       do not fit, or the memory does not suffice.
   """
-  data = tf.convert_to_tensor(data)
-  dtype = data.dtype.as_numpy_dtype if data.dtype.is_floating else np.float32
+  data = checks.array("data", data, None)
+  dtype = data.dtype if data.dtype.kind == "f" else np.float64
   data = checks.matrix("data", data, dtype)
   reconstructions = checks.matrix("reconstructions", reconstructions, dtype)
   if data.shape[1] != reconstructions.shape[1]:
@@ -125,17 +127,20 @@ def occupation(
     their mass is arbitrary.
 
   Raises:
-    UserError: if an energy is not finite.
+    UserError: if the energies are not a finite matrix, or the memory does not
+      suffice.
 
   Source: "Taming VAEs", section 3.3.
   """
-  energy = tf.cast(energy, tf.float64)
-  if energy.shape.rank != 2:
-    raise errors.UserError(
-      f"`energy` must be a matrix [n, A]; got the shape {energy.shape}."
-    )
-  if not bool(tf.reduce_all(tf.math.is_finite(energy))):
-    raise errors.UserError("`energy` must be finite; some values are not.")
+  energy = tf.constant(checks.matrix("energy", energy))
+  num_examples, num_tiles = energy.shape
+  memory.check(
+    f"Newton steps of {num_tiles:,} tiles",
+    _NUM_TEMPORARIES
+    * (num_examples + num_tiles)
+    * num_tiles
+    * energy.dtype.size,
+  )
   masses, num_iterations = _solve(
     _scaled_boltzmann(energy),
     tf.constant(tolerance, tf.float64),
@@ -181,8 +186,8 @@ def settle(
 
   Source: "Taming VAEs", equations 19 and 20, and section 3.3.
   """
-  data = tf.cast(data, tf.float64)
-  reconstructions = tf.cast(reconstructions, tf.float64)
+  data = checks.matrix("data", data)
+  reconstructions = checks.matrix("reconstructions", reconstructions)
   occupied = occupation(energies(data, reconstructions, multiplier))
   for _ in range(max_rounds):
     energy = energies(data, reconstructions, multiplier)

@@ -282,15 +282,15 @@ def responsibilities(
     [n, A], each row of sum 1.
 
   Raises:
-    UserError: if beta is not positive, data are not finite, or masses do not
-      sum to 1.
+    UserError: if beta is not positive, data are not finite, masses do not sum
+      to 1, or the memory does not suffice.
   """
   dtype = _floating_type(data)
-  data = _tensor(checks.matrix("data", data), dtype)
+  data = checks.matrix("data", data)
+  reconstructions = checks.matrix("reconstructions", reconstructions)
+  _check_responsibilities(len(data), len(reconstructions), dtype)
+  data, reconstructions = _tensor(data, dtype), _tensor(reconstructions, dtype)
   (beta,) = _tensor(checks.betas([beta]), dtype)
-  reconstructions = _tensor(
-    checks.matrix("reconstructions", reconstructions), dtype
-  )
   masses = _tensor(checks.masses(masses, len(reconstructions)), dtype)
   log_kernel = _log_kernel(data, reconstructions, beta)
   return tf.nn.softmax(log_kernel + tf.math.log(masses), axis=1)
@@ -600,6 +600,7 @@ def _evaluate(
       f"`reconstructions` must be [{len(betas)}, A, {data.shape[1]}]; got "
       f"{list(reconstructions.shape)}."
     )
+  _check_responsibilities(len(data), reconstructions.shape[1], dtype)
   masses = checks.masses(masses, reconstructions.shape[1])
   return _evaluate_compiled(
     *(_tensor(x, dtype) for x in (data, reconstructions, betas, masses)),
@@ -689,6 +690,15 @@ def _check_iteration(
     )
   checks.whole("max_iterations", max_iterations)
   checks.not_negative("tolerance", tolerance)
+
+
+def _check_responsibilities(
+  num_examples: int, num_tiles: int, dtype: tf.DType
+) -> None:
+  memory.check(
+    f"{num_tiles:,} tiles × {num_examples:,} examples",
+    _NUM_TEMPORARIES * num_examples * num_tiles * dtype.size,
+  )
 
 
 def _check_memory(

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geco_tf import errors
-from geco_tf.theory import checks
+from geco_tf.theory import checks, memory
 
 
 def kernel(data: Any, points: Any, beta: float) -> np.ndarray:
@@ -208,5 +208,9 @@ def _log_kernel(data: Any, points: Any, beta: float) -> np.ndarray:
   """[n, P]."""
   checks.positive("beta", beta)
   data, points = checks.matrix("data", data), checks.matrix("points", points)
+  memory.check(
+    f"{len(data):,} × {len(points):,} points",
+    8 * len(data) * len(points) * (2 * data.shape[1] + 1),
+  )
   apart = data[:, np.newaxis] - points
   return -(apart**2).sum(axis=-1) / beta

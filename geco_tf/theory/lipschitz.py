@@ -59,7 +59,7 @@ class Pairs(NamedTuple):
     Returns:
       [..., E].
     """
-    v = tf.convert_to_tensor(reconstructions)
+    v = _reconstructions(self, reconstructions)
     lengths = tf.norm(_differences(self, v), axis=-1)
     return lengths / tf.constant(self.distance, v.dtype)
 
@@ -117,7 +117,7 @@ def dirichlet_energy(
   Returns:
     [], nats.
   """
-  v = tf.convert_to_tensor(reconstructions)
+  v = _reconstructions(of, reconstructions)
   masses = checks.masses(masses, of.num_tiles, v.dtype.as_numpy_dtype)
   weights = _edge_weights(of, tf.constant(masses), omega)
   squared = tf.reduce_sum(_differences(of, v) ** 2, axis=-1)
@@ -145,8 +145,12 @@ def project(
   Returns:
     V, [A, D]. A part of the graph that no data use stays where its target is.
 
+  Raises:
+    UserError: if the solver is unknown.
+
   Source: "Taming VAEs", equations 24 and 25.
   """
+  _check_solver(solver)
   pulls = 2.0 * edge_weights
   solve = _make_solve(_held(weights), of, pulls, solver)
   # For V − target: what need not move does not, to the last digit.
@@ -261,7 +265,6 @@ class Bound:
       latents: z_a, [A, d].
       slope: K > 0, units of x per unit of z.
       radius: of a local constraint; None is a global one.
-      masses: π_a, [A]; None is uniform.
       tolerance: by which a slope may be above K, relative to K; and by which
         differences may still move, relative to the longest allowed. float32
         gets to about 1e-4.
@@ -391,6 +394,17 @@ def _check_tiles(of: Pairs, initial: tf.Tensor) -> None:
       f"The operator's `latents` must be {initial.shape[1]}, as many as there "
       f"are tiles; got {of.num_tiles}."
     )
+
+
+def _reconstructions(of: Pairs, values: Any) -> tf.Tensor:
+  """V in floats, of as many tiles as the pairs are of: [..., A, D]."""
+  v = tf.convert_to_tensor(values)
+  if v.shape[-2:-1] != [of.num_tiles]:
+    raise errors.UserError(
+      f"`reconstructions` must be of {of.num_tiles} tiles, as the pairs are; "
+      f"got the shape {v.shape}."
+    )
+  return v if v.dtype.is_floating else tf.cast(v, tf.float32)
 
 
 def _edge_weights(of: Pairs, masses: tf.Tensor, omega: Any) -> tf.Tensor:

@@ -83,9 +83,9 @@ def equiprobable(
       sides += [(0.0, 1.0)] * (num_dims - len(sides))
       low.append([side[0] for side in sides])
       high.append([side[1] for side in sides])
-  as_tensor = lambda p: tf.constant(p, marginal.dtype)  # noqa: E731
   return Tiling(
-    marginal.quantile(as_tensor(low)), marginal.quantile(as_tensor(high))
+    marginal.quantile(tf.constant(low, marginal.dtype)),
+    marginal.quantile(tf.constant(high, marginal.dtype)),
   )
 
 
@@ -192,6 +192,7 @@ class LatentPlane(NamedTuple):
 
     The prior sends samples there, and hardly any example does.
     """
+    checks.positive("threshold", threshold)
     return self.log_marginal - self.log_prior < math.log(threshold)
 
   def blurs(self, threshold: float = 0.9) -> tf.Tensor:
@@ -239,9 +240,12 @@ def latent_plane(
     The `LatentPlane`.
 
   Raises:
-    UserError: if the model does not have two latents, or as `plane` does.
+    UserError: if the model does not have two latents, there is no image, or as
+      `plane` does.
   """
   images = tf.convert_to_tensor(images)
+  if not len(images):
+    raise errors.UserError("`images` must be at least 1; got none.")
   posterior = model.posterior(images)
   num_latents = posterior.event_shape.as_list()
   if num_latents != [2]:

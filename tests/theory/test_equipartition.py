@@ -153,6 +153,16 @@ def test_settled_tiles_are_a_fixed_point_of_the_simulation():
   assert int(tf.reduce_sum(tf.cast(tiles.occupation.is_used(), tf.int32))) > 1
 
 
+def test_lists_are_computed_in_float64():
+  x, v, energy = _problem(num_examples=20, num_tiles=8)
+  found = equipartition.energies(x.tolist(), v.tolist(), 1.0)
+  np.testing.assert_allclose(found, energy, rtol=1e-12, atol=1e-13)
+  assert equipartition.energies(x.astype("f"), v, 1.0).dtype == tf.float32
+  tiles = equipartition.settle(x.tolist(), v.tolist(), 2.0)
+  expected = equipartition.settle(x, v, 2.0)
+  assert tiles.occupation.free_energy == expected.occupation.free_energy
+
+
 def test_settling_lowers_the_free_energy():
   x, v, energy = _problem(multiplier=4.0)
   before = equipartition.occupation(energy).free_energy
@@ -170,7 +180,19 @@ def test_settling_lowers_the_free_energy():
     ),
     (
       lambda: equipartition.occupation(np.ones(3)),
-      r"`energy` must be a matrix \[n, A\]; got the shape \(3,\)",
+      r"`energy` must be a finite matrix; got the shape \(3,\)",
+    ),
+    (
+      lambda: equipartition.occupation(np.ones([0, 3])),
+      r"`energy` must be a finite matrix; got the shape \(0, 3\)",
+    ),
+    (
+      lambda: equipartition.occupation(np.zeros([1, 10**6])),
+      "Newton steps of 1,000,000 tiles need about .* GiB",
+    ),
+    (
+      lambda: equipartition.settle([[1.0, 2.0], [3.0]], [[0.0, 0.0]], 1.0),
+      "`data` must be numbers, all rows of one length",
     ),
     (
       lambda: equipartition.energies([[np.inf]], [[0.0]], 1.0),

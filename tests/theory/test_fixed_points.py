@@ -391,6 +391,15 @@ def test_reconstructions_of_another_shape_are_refused(v, betas):
     fixed_points.order_parameter(_DATA, np.zeros(v), betas)
 
 
+def test_responsibilities_too_many_for_memory_are_told():
+  data = np.broadcast_to([0.0, 1.0], [10**6, 2])
+  message = "1,000,000 tiles × 1,000,000 examples need about .* GiB"
+  with pytest.raises(errors.UserError, match=message):
+    fixed_points.responsibilities(data, data, 0.1)
+  with pytest.raises(errors.UserError, match=message):
+    fixed_points.free_energy(data, data[np.newaxis], [0.1])
+
+
 def test_sigma_that_is_not_positive_is_refused():
   with pytest.raises(errors.UserError, match="`initial_sigma` must be"):
     fixed_points.learn_sigma(_DATA, initial_sigma=0.0)

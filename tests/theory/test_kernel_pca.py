@@ -96,6 +96,13 @@ def test_more_components_than_the_data_have_are_refused():
     kernel_pca.fit(data, 0.5, 5)
 
 
+def test_more_points_than_memory_holds_are_refused():
+  data = np.broadcast_to([0.0, 1.0], [10**6, 2])
+  message = "1,000,000 × 1,000,000 points need about .* GiB"
+  with pytest.raises(errors.UserError, match=message):
+    kernel_pca.kernel(data, data, 1.0)
+
+
 def test_beta_that_is_not_positive_is_refused_everywhere():
   data = np.eye(3)
   for beta in (0.0, -1.0, np.inf):

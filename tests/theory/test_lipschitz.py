@@ -69,6 +69,13 @@ def test_dirichlet_energy_counts_both_orders():
   np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_integers_are_reconstructions_too():
+  of = lipschitz.pairs([[0.0], [2.0]])
+  np.testing.assert_allclose(of.slopes([[0], [3]]), [1.5])
+  energy = lipschitz.dirichlet_energy(of, [[0], [3]], 1.0)
+  np.testing.assert_allclose(energy, 2 * 0.25 * 9.0)
+
+
 def test_part_that_nothing_holds_stays_where_it_is():
   """Two tiles, two more apart from them; no data use the latter."""
   latents = np.array([[0.0, 0], [0.1, 0], [5, 0], [5.1, 0]])
@@ -262,6 +269,20 @@ def test_bound_has_the_multipliers_of_an_optimum(bounded):
         lipschitz.pairs(_LATENTS), np.zeros([36, 2]), 1.0, np.full(36, 0.5)
       ),
       "`masses` must sum to 1; got the sum 18",
+    ),
+    (
+      lambda: lipschitz.pairs(_LATENTS).slopes(np.zeros([40, 2])),
+      r"`reconstructions` must be of 36 tiles.*got the shape \(40, 2\)",
+    ),
+    (
+      lambda: lipschitz.project(
+        tf.zeros([2, 1]),
+        tf.ones([2]),
+        lipschitz.pairs([[0.0], [1.0]]),
+        tf.ones([1]),
+        solver="lu",
+      ),
+      "Unknown solver 'lu'",
     ),
   ],
 )

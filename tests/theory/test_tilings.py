@@ -255,6 +255,14 @@ def test_blocks_do_not_change_the_plane(monkeypatch):
       "densities ln q.* must be numbers; some are NaN",
     ),
     (
+      lambda: _plane(np.zeros([0, 2]), 1.0),
+      "`images` must be at least 1; got none",
+    ),
+    (
+      lambda: _plane(np.zeros([2, 2]), 1.0, resolution=4).holes(0.0),
+      "`threshold` must be positive and finite; got 0",
+    ),
+    (
       lambda: _plane(np.zeros([2, 2]), 1.0, resolution=10**6),
       r"1,000,000 × 1,000,000 points need about .* GiB",
     ),
