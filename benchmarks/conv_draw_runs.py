@@ -7,7 +7,7 @@ r"""ConvDraw trained: GECO beside two ELBOs, and samples given their context.
   python -m benchmarks.conv_draw_runs --only=sum --classifier=judges/mnist
 
 Three runs of ten minutes each on one core, or, with a context (sum, rotate and
-sum_hard), one of thirty that a classifier judges.
+sum_hard), one of twenty that a classifier judges.
 Finished runs are read from docs/results/.
 """
 

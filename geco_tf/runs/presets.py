@@ -59,7 +59,7 @@ _CONV_DRAW_LAPTOP = {
 }
 # A context takes longer to be understood, and a looser κ leaves its label a
 # larger part of what the latents tell.
-_CONDITIONAL_LAPTOP = {"kappa": 0.15, "num_steps": 6_000}
+_CONDITIONAL_LAPTOP = {"kappa": 0.15, "num_steps": 4_000}
 _CONDITIONAL = ("sum", "sum_hard", "rotate")
 _CONV_DRAW_PAPER = {
   **_PAPER,
