@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from geco_tf import errors, models
 from geco_tf.models import noise
+from geco_tf.models.conv_draw import context as context_lib
 from geco_tf.models.conv_draw import convolutions, plain
 
 _SEED = tf.constant([1, 2])
@@ -352,6 +353,26 @@ def test_forecast_learns_by_its_own_loss_alone_and_nothing_else_by_it():
   forecast = {variable.ref() for variable in model.forecast.trainable_variables}
   assert trained["auxiliary_loss"] == forecast
   assert not forecast & (trained["kl"] | trained["reconstruction"])
+
+
+@pytest.mark.parametrize("log_sd", [-5.0, -12.0, -60.0])
+def test_forecast_of_equal_targets_stays_finite(log_sd):
+  """A centre on all of them leaves σ nothing to stop at but its floor."""
+  forecast = context_lib.Forecast(
+    (1, 8, 8, 1), (8, 8, 1), 4, 4, dtype=tf.float32
+  )
+  forecast.log_sd.assign(log_sd)
+  images = tf.repeat(tf.reshape(forecast.centres[:1], [1, 8, 8, 1]), 2, axis=0)
+  with tf.GradientTape() as tape:
+    log_forecast = forecast(tf.zeros([2, 1, 8, 8, 1]))
+    loss = forecast.loss(images, log_forecast)
+  gradients = tape.gradient(loss, forecast.trainable_variables)
+
+  for value in (loss, *gradients):
+    assert np.all(np.isfinite(tf.convert_to_tensor(value)))
+  # At the centre that is theirs, the others are far away.
+  least = max(log_sd, -math.log(255.0 * math.sqrt(12.0)))
+  np.testing.assert_allclose(loss, least - log_forecast[:, 0], atol=0.05)
 
 
 def test_xla_compiles_the_whole_step():
