@@ -4,6 +4,7 @@
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -152,10 +153,11 @@ def check_options(
   seed: int = 0,
 ) -> None:
   """Raises a UserError if `load` would refuse these, whatever the data."""
-  if not 0 <= seed < 2**63:
-    raise errors.UserError(
-      f"`seed` must be a whole number in [0, 2**63); got {seed}."
-    )
+  for given in (seed, (task_options or {}).get("seed", seed)):
+    if not isinstance(given, numbers.Integral) or not 0 <= given < 2**63:
+      raise errors.UserError(
+        f"`seed` must be a whole number in [0, 2**63); got {given!r}."
+      )
   pixels.check_options(pixel_noise, bit_depth)
   if task is None:
     if task_options:

@@ -576,6 +576,9 @@ def test_model_is_registered():
     ({"precision": "float16"}, "`precision` must be .*; got 'float16'"),
     ({"num_steps": 0}, "`num_steps` must be at least 1; got 0"),
     ({"latent_channels": 0}, "`latent_channels` must be at least 1; got 0"),
+    ({"kernel_size": 2.5}, "`kernel_size` must be a whole number; got 2.5"),
+    ({"stride": "x"}, "`stride` must be a whole number; got 'x'"),
+    ({"share_cores": "false"}, "`share_cores` must be True or .*; got 'false'"),
     (
       {"context_shape": (2, 7, 7, 1)},
       r"`context_shape` must be \(images, 8, 8, channels\).*\(2, 7, 7, 1\)",

@@ -152,6 +152,11 @@ class ConvDraw(snt.Module):
     )
     _check_choice("form", form, FORMS)
     _check_choice("precision", precision, PRECISIONS)
+    # The text "false" is not false.
+    if not isinstance(share_cores, bool):
+      raise errors.UserError(
+        f"`share_cores` must be True or False; got {share_cores!r}."
+      )
     side = self.image_shape[0]
     if side % stride:
       raise errors.UserError(
