@@ -657,6 +657,13 @@ def test_bad_tensor_is_named_at_call(call, message):
     call(_shared())
 
 
+def test_latents_of_another_precision_are_taken():
+  model = _shared()
+  latents = np.random.default_rng(0).normal(size=[2, *model.latent_shape])
+  expected = model.decode(latents.astype(np.float32))
+  np.testing.assert_array_equal(model.decode(latents), expected)
+
+
 def test_context_of_integers_is_refused():
   with pytest.raises(
     errors.UserError, match=r"`context` must be floats.*uint8"

@@ -745,7 +745,7 @@ class ConvDraw(snt.Module):
         f"`latents` must have the shape [B, {_listed(self.latent_shape)}]; got "
         f"{latents.shape}."
       )
-    return latents
+    return tf.cast(latents, self._dtype)
 
   def _checked_context(
     self, context: tf.Tensor | None, count: int | None
