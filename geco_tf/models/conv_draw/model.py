@@ -91,6 +91,11 @@ class ConvDraw(snt.Module):
   save h_g of a conditional model: it starts from the context, so that the first
   prior knows it.
 
+    context = gate · elu(its images' features) + features(Σ_k p_k m_k)
+
+  The gate starts at 0. The p_k and m_k are those of a `context.Forecast`, which
+  learns by `VAEOutputs.auxiliary_loss` alone, and without it nothing.
+
   What is computed is this, exactly, in less work. Between D, T and P are sums
   alone: D u = (D T) Σ h_g, and as kernel = stride, D T is one matrix for all
   places; likewise P T; so the canvas is never formed. What no step changes is
@@ -280,7 +285,8 @@ class ConvDraw(snt.Module):
       seed: int32 [2], or a `noise.ReplicaSeed`.
 
     Returns:
-      `VAEOutputs`, latents [B, L, h, w, c]; gradients flow through them.
+      `VAEOutputs`, latents [B, L, h, w, c]; gradients flow through them. Of a
+      conditional model, `auxiliary_loss` is to be minimised too: add its mean.
 
     Raises:
       UserError: for images or a context of another shape or type.
