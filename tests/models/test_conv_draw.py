@@ -619,7 +619,7 @@ _CALLS = {
 )
 def test_context_that_does_not_fit_is_named(call, variant, context, message):
   context = None if context is None else tf.zeros(context)
-  with pytest.raises(errors.UserError, match=f"`context` {message}|{message}"):
+  with pytest.raises(errors.UserError, match=message):
     _CALLS[call](_shared(variant), context)
 
 
