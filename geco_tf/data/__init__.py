@@ -4,9 +4,10 @@
 
 import functools
 import inspect
-import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from geco_tf import errors
 from geco_tf import registry as registry_lib
@@ -154,7 +155,7 @@ def check_options(
 ) -> None:
   """Raises a UserError if `load` would refuse these, whatever the data."""
   for given in (seed, (task_options or {}).get("seed", seed)):
-    if not isinstance(given, numbers.Integral) or not 0 <= given < 2**63:
+    if not isinstance(given, (int, np.integer)) or not 0 <= given < 2**63:
       raise errors.UserError(
         f"`seed` must be a whole number in [0, 2**63); got {given!r}."
       )
