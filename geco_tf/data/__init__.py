@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from geco_tf import errors
 from geco_tf import registry as registry_lib
 from geco_tf.data import (
@@ -152,10 +154,11 @@ def check_options(
   seed: int = 0,
 ) -> None:
   """Raises a UserError if `load` would refuse these, whatever the data."""
-  if not 0 <= seed < 2**63:
-    raise errors.UserError(
-      f"`seed` must be a whole number in [0, 2**63); got {seed}."
-    )
+  for given in (seed, (task_options or {}).get("seed", seed)):
+    if not isinstance(given, (int, np.integer)) or not 0 <= given < 2**63:
+      raise errors.UserError(
+        f"`seed` must be a whole number in [0, 2**63); got {given!r}."
+      )
   pixels.check_options(pixel_noise, bit_depth)
   if task is None:
     if task_options:

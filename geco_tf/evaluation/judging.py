@@ -46,6 +46,8 @@ def judge_run(
     raise errors.UserError(
       f"`num_samples` must be positive; got {num_samples}."
     )
+  if not 0 <= seed < 2**31:
+    raise errors.UserError(f"`seed` must be in [0, 2**31); got {seed}.")
   folder = runs.Workdir(workdir)
   config = folder.read_config()
   if data_dir is not None:
@@ -63,8 +65,8 @@ def judge_run(
   rule = conditional_samples.rules.build(
     config.task,
     judge.num_classes,
-    available={},
-    options=runs.specs.parse_options(config.task_option),
+    # A rule need not know all of its task's options (seed).
+    available=runs.specs.parse_options(config.task_option),
   )
   labeller = classification.Labeller(judge)
   model = runs.load(workdir)

@@ -3,7 +3,9 @@
 """Convolutional encoder and decoder for small square images."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -61,9 +63,12 @@ def check_no_context(context: tf.Tensor | None, model: str) -> None:
     )
 
 
-def check_positive(**sizes: int) -> None:
-  """Raises UserError, naming the argument, for a size below 1."""
+def check_positive(**sizes: Any) -> None:
+  """Raises UserError, naming the argument, for one not whole or below 1."""
   for name, size in sizes.items():
+    # An option on the command line may be of any type.
+    if not isinstance(size, (int, np.integer)):
+      raise errors.UserError(f"`{name}` must be a whole number; got {size!r}.")
     if size < 1:
       raise errors.UserError(f"`{name}` must be at least 1; got {size}.")
 

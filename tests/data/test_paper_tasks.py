@@ -452,6 +452,10 @@ def test_task_of_the_users_own_gets_seed_and_options(monkeypatch):
       "`size` must be at most 300, .* 'digits' have; got 301",
     ),
     ({"seed": -1}, "`seed` must be a whole number .* got -1"),
+    (
+      {"task": "sum", "task_options": {"seed": "x"}},
+      "`seed` must be a whole number .* got 'x'",
+    ),
   ],
 )
 def test_bad_option_is_named(kwargs, message):

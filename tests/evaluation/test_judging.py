@@ -47,7 +47,10 @@ def _save_classifier(path, *, num_classes=10, side=8):
 
 
 def _config(task):
-  return tiny.config(model="first_of_context", task=task)
+  # An option of the task that no rule knows.
+  return tiny.config(
+    model="first_of_context", task=task, task_option=("seed=3",)
+  )
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +111,17 @@ def test_judge_of_other_images_or_classes_is_refused(
   assert not (tmp_path / "run" / "judgement.json").exists()
 
 
-def test_number_of_samples_must_be_positive(judge, tmp_path):
-  with pytest.raises(errors.UserError, match="`num_samples` must be positive"):
-    evaluation.judge_run(str(tmp_path), judge, num_samples=0)
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ({"num_samples": 0}, "`num_samples` must be positive; got 0"),
+    ({"seed": -1}, r"`seed` must be in \[0, 2\*\*31\); got -1"),
+    ({"seed": 2**31}, r"`seed` must be in \[0, 2\*\*31\); got 2147483648"),
+  ],
+)
+def test_number_out_of_range_is_named(arguments, message, judge, tmp_path):
+  with pytest.raises(errors.UserError, match=message):
+    evaluation.judge_run(str(tmp_path), judge, **arguments)
 
 
 def test_folder_of_a_run_is_no_classifier(tmp_path):

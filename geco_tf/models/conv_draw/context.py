@@ -12,6 +12,9 @@ from geco_tf.models.conv_draw import layers
 
 _SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
 _NUM_CLUSTERS = 64
+# That of rounding to bytes. Without it, targets of no more kinds than clusters
+# would drive σ to 0, where float32 has nothing left of ‖x − m_k‖².
+_LEAST_SD = 1.0 / (255.0 * math.sqrt(12.0))
 
 
 class ContextEncoder(snt.Module):
@@ -49,10 +52,10 @@ class Forecast(snt.Module):
     loss   = −fit / D − Σ_k r_k(x) ln p_k(context)
 
   The fit finds clusters of the targets, without labels; σ is learned and falls
-  from 1, where all m_k are one. The other term trains p(context), and r is
-  constant in it. A model's KL asks for the same,
-  but so faintly beside the noise of its latents that what two digits add up to
-  is not found in thousands of steps; so a forecast learns by its own loss
+  from 1, where all m_k are one, to no less than a rounding error. The other
+  term trains p(context), and r is constant in it. A model's KL asks for the
+  same, but so faintly beside the noise of its latents that what two digits add
+  up to is not found in thousands of steps; so a forecast learns by its own loss
   alone, and the image that it expects, Σ_k p_k m_k, is constant to the model.
 
   A class is a fact about a whole image: every image gets a code, by the same
@@ -117,7 +120,8 @@ class Forecast(snt.Module):
   def loss(self, images: tf.Tensor, log_forecast: tf.Tensor) -> tf.Tensor:
     """How bad it was, [B], for targets [B, H, W, C]."""
     x, m = snt.flatten(images), self.centres
-    precision = tf.exp(-2.0 * self.log_sd)
+    log_sd = tf.maximum(self.log_sd, math.log(_LEAST_SD))
+    precision = tf.exp(-2.0 * log_sd)
     log_shares = precision * (
       tf.matmul(x, m, transpose_b=True) - 0.5 * tf.reduce_sum(m**2, axis=-1)
     )  # Up to what is the same for every k.
@@ -125,7 +129,7 @@ class Forecast(snt.Module):
     log_fit -= 0.5 * precision * tf.reduce_sum(x**2, axis=-1)
     shares = tf.stop_gradient(tf.nn.softmax(log_shares))
     return (
-      self.log_sd
+      log_sd
       - log_fit / x.shape[1]
       - tf.reduce_sum(shares * log_forecast, axis=-1)
     )

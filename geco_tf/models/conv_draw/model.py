@@ -91,6 +91,11 @@ class ConvDraw(snt.Module):
   save h_g of a conditional model: it starts from the context, so that the first
   prior knows it.
 
+    context = gate · elu(its images' features) + features(Σ_k p_k m_k)
+
+  The gate starts at 0. The p_k and m_k are those of a `context.Forecast`, which
+  learns by `VAEOutputs.auxiliary_loss` alone, and without it nothing.
+
   What is computed is this, exactly, in less work. Between D, T and P are sums
   alone: D u = (D T) Σ h_g, and as kernel = stride, D T is one matrix for all
   places; likewise P T; so the canvas is never formed. What no step changes is
@@ -152,6 +157,11 @@ class ConvDraw(snt.Module):
     )
     _check_choice("form", form, FORMS)
     _check_choice("precision", precision, PRECISIONS)
+    # The text "false" is not false.
+    if not isinstance(share_cores, bool):
+      raise errors.UserError(
+        f"`share_cores` must be True or False; got {share_cores!r}."
+      )
     side = self.image_shape[0]
     if side % stride:
       raise errors.UserError(
@@ -275,7 +285,8 @@ class ConvDraw(snt.Module):
       seed: int32 [2], or a `noise.ReplicaSeed`.
 
     Returns:
-      `VAEOutputs`, latents [B, L, h, w, c]; gradients flow through them.
+      `VAEOutputs`, latents [B, L, h, w, c]; gradients flow through them. Of a
+      conditional model, `auxiliary_loss` is to be minimised too: add its mean.
 
     Raises:
       UserError: for images or a context of another shape or type.
@@ -401,7 +412,7 @@ class ConvDraw(snt.Module):
     """
     latents = self._checked_latents(latents)
     count, num_images = tf.shape(latents)[0], tf.shape(features.start)[0]
-    pairs = tf.nest.map_structure(lambda part: _tile(part, count), features)
+    pairs = paths.tiled(features, count)
     repeated = tf.repeat(latents, num_images, axis=0)
     if self.context_shape is None:
       states = self._generate(self._conditions(count), latents)
@@ -515,13 +526,13 @@ class ConvDraw(snt.Module):
     )
 
   def _kernels(self) -> _Kernels:
-    """Composes D T, P T and the error's kernel with what reads them."""
+    """Composes D T and the error's kernel with what reads them."""
     size = self._hidden_size
-    up = tf.reshape(self.up, [-1, size, size])
-    to_blocks = tf.einsum("sui,uc->isc", up, self.to_mean.kernel[0, 0])
     composed = {}
     if self.num_steps > 1:
-      down = tf.reshape(self.down, [-1, size, size])
+      up, down = (
+        tf.reshape(kernel, [-1, size, size]) for kernel in (self.up, self.down)
+      )
       composed["canvas"] = tf.einsum("sui,suj->ij", up, down)
     if self.form == "error_feedback":
       composed["error"] = tf.reshape(self.error_down, [-1, size])
@@ -541,8 +552,15 @@ class ConvDraw(snt.Module):
       posterior=convolutions.Joined(
         self._algorithm, {"h_e": self.posterior_head.kernel}
       ),
-      to_blocks=tf.reshape(to_blocks, [size, -1]),
+      to_blocks=self._to_blocks(),
     )
+
+  def _to_blocks(self) -> tf.Tensor:
+    """P T, [hidden_size, s² C]."""
+    size = self._hidden_size
+    up = tf.reshape(self.up, [-1, size, size])
+    composed = tf.einsum("sui,uc->isc", up, self.to_mean.kernel[0, 0])
+    return tf.reshape(composed, [size, -1])
 
   # The steps. Lists of states begin with the one before the first step.
 
@@ -718,7 +736,7 @@ class ConvDraw(snt.Module):
 
   def _mean(self, state: _Generator) -> tf.Tensor:
     """The mean image, [B, H, W, C]."""
-    blocks = self._mean_blocks(state.drawn, self._kernels().to_blocks)
+    blocks = self._mean_blocks(state.drawn, self._to_blocks())
     return tf.nn.depth_to_space(blocks, self.stride)
 
   def _mean_blocks(self, drawn: tf.Tensor, to_blocks: tf.Tensor) -> tf.Tensor:
@@ -740,7 +758,7 @@ class ConvDraw(snt.Module):
         f"`latents` must have the shape [B, {_listed(self.latent_shape)}]; got "
         f"{latents.shape}."
       )
-    return latents
+    return tf.cast(latents, self._dtype)
 
   def _checked_context(
     self, context: tf.Tensor | None, count: int | None
@@ -799,11 +817,6 @@ def _normal(loc: tf.Tensor, scale: tf.Tensor) -> tfd.Distribution:
 def _swapped(latents: tf.Tensor) -> tf.Tensor:
   """[L, B, h, w, c] to [B, L, h, w, c], and back."""
   return tf.transpose(latents, [1, 0, 2, 3, 4])
-
-
-def _tile(part: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-  """[N, …] to [count N, …]."""
-  return tf.tile(part, [count] + [1] * (part.shape.rank - 1))
 
 
 def _listed(sizes: Sequence[int]) -> str:

@@ -51,7 +51,7 @@ class Posterior(_Paths):
 
   def _sample_n(self, n, seed=None):
     latents = self._model.sample_posterior(
-      _tiled(self._features, n), seed=samplers.sanitize_seed(seed)
+      tiled(self._features, n), seed=samplers.sanitize_seed(seed)
     )
     return tf.reshape(
       latents, [n, *self._batch_shape_tensor(), *self._model.latent_shape]
@@ -63,7 +63,7 @@ class Posterior(_Paths):
     shape = tf.broadcast_dynamic_shape(tf.shape(value)[:-4], batch)
     value = tf.broadcast_to(value, tf.concat([shape, event], axis=0))
     latents = tf.reshape(value, [-1, *event])
-    features = _tiled(self._features, tf.shape(latents)[0] // batch[0])
+    features = tiled(self._features, tf.shape(latents)[0] // batch[0])
     log_prob = self._model.posterior_log_prob(latents, features)
     return tf.reshape(log_prob, shape)
 
@@ -96,12 +96,12 @@ class Prior(_Paths):
     if context is not None:
       context = tf.convert_to_tensor(context)
       times = tf.shape(latents)[0] // tf.shape(context)[0]
-      context = _tiled(context, times)
+      context = tiled(context, times)
     log_prob = self._model.prior_log_prob(latents, context)
     return tf.reshape(log_prob, tf.shape(value)[:-4])
 
 
-def _tiled(tensors: Any, times: int | tf.Tensor) -> Any:
+def tiled(tensors: Any, times: int | tf.Tensor) -> Any:
   """Each tensor [B, …] to [times B, …]."""
   return tf.nest.map_structure(
     lambda t: tf.tile(t, [times] + [1] * (t.shape.rank - 1)), tensors

@@ -92,10 +92,10 @@ def _auxiliary_loss(forecast, images, log_forecast):
   centres = tf.reshape(forecast.centres, [1, -1, *images.shape[1:]])
   error = tf.reduce_sum((images[:, tf.newaxis] - centres) ** 2, [2, 3, 4])
   sd = tf.exp(forecast.log_sd)
-  shares = tf.exp(-error / (2.0 * sd**2))
-  fit = tf.reduce_sum(shares, axis=1)
-  shares = tf.stop_gradient(shares / fit[:, tf.newaxis])
-  fit = tf.math.log(fit) - math.prod(images.shape[1:]) * tf.math.log(sd)
+  log_shares = -error / (2.0 * sd**2)
+  shares = tf.stop_gradient(tf.nn.softmax(log_shares))
+  fit = tf.reduce_logsumexp(log_shares, axis=1)
+  fit -= math.prod(images.shape[1:]) * tf.math.log(sd)
   return -fit / math.prod(images.shape[1:]) - tf.reduce_sum(
     shares * log_forecast, axis=1
   )
