@@ -149,10 +149,11 @@ class TrainStep:
         labels=batch.labels if self._has_labels else None,
         decoder=models.decoder(self._model, batch.context),
       )
+      total = loss
       if outputs.auxiliary_loss is not None:
-        loss += tf.reduce_mean(outputs.auxiliary_loss)
+        total += tf.reduce_mean(outputs.auxiliary_loss)
     gradients = tape.gradient(
-      loss,
+      total,
       self.variables,
       unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )

@@ -29,6 +29,7 @@ _VARIANTS = {
     "context_shape": _CONTEXT,
     "form": "error_feedback",
     "share_cores": False,
+    "num_clusters": 0,
   },
 }
 _each_variant = pytest.mark.parametrize("variant", _VARIANTS)
@@ -178,10 +179,10 @@ def test_outputs_have_shapes_and_types(variant):
   assert result.kl_per_step.shape == [3, 3]
   for per_example in (result.kl, result.log_q, result.log_prior):
     assert per_example.shape == [3]
-  if context is None:
-    assert result.auxiliary_loss is None
-  else:
+  if variant == "conditional":
     assert result.auxiliary_loss.shape == [3]
+  else:
+    assert result.auxiliary_loss is None
   for value in _present(result):
     assert value.dtype == tf.float32
     assert np.all(np.isfinite(value))
@@ -359,7 +360,7 @@ def test_forecast_learns_by_its_own_loss_alone_and_nothing_else_by_it():
 def test_forecast_of_equal_targets_stays_finite(log_sd):
   """A centre on all of them leaves σ nothing to stop at but its floor."""
   forecast = context_lib.Forecast(
-    (1, 8, 8, 1), (8, 8, 1), 4, 4, dtype=tf.float32
+    (1, 8, 8, 1), (8, 8, 1), 4, 4, num_clusters=64, dtype=tf.float32
   )
   forecast.log_sd.assign(log_sd)
   images = tf.repeat(tf.reshape(forecast.centres[:1], [1, 8, 8, 1]), 2, axis=0)
@@ -464,7 +465,7 @@ def test_every_variable_is_trained_and_created_once(variant):
       result = model(images, context, seed=[step, 2])
       error = tf.math.squared_difference(images, result.reconstruction)
       loss = tf.reduce_sum(result.kl) + 10.0 * tf.reduce_sum(error)
-      if context is not None:
+      if result.auxiliary_loss is not None:
         loss += tf.reduce_sum(result.auxiliary_loss)
     gradients = tape.gradient(loss, variables)
     assert all(gradient is not None for gradient in gradients)
@@ -578,6 +579,7 @@ def test_model_is_registered():
     ({"latent_channels": 0}, "`latent_channels` must be at least 1; got 0"),
     ({"kernel_size": 2.5}, "`kernel_size` must be a whole number; got 2.5"),
     ({"stride": "x"}, "`stride` must be a whole number; got 'x'"),
+    ({"num_clusters": -1}, "`num_clusters` must be at least 1; got -1"),
     ({"share_cores": "false"}, "`share_cores` must be True or .*; got 'false'"),
     (
       {"context_shape": (2, 7, 7, 1)},

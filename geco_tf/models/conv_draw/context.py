@@ -11,7 +11,6 @@ import tensorflow as tf
 from geco_tf.models.conv_draw import layers
 
 _SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
-_NUM_CLUSTERS = 64
 # That of rounding to bytes. Without it, targets of no more kinds than clusters
 # would drive σ to 0, where float32 has nothing left of ‖x − m_k‖².
 _LEAST_SD = 1.0 / (255.0 * math.sqrt(12.0))
@@ -45,7 +44,7 @@ class ContextEncoder(snt.Module):
 
 
 class Forecast(snt.Module):
-  """Which of 64 clusters is the target in, given its context?
+  """Which of K clusters is the target in, given its context?
 
     r_k(x) = exp(−‖x − m_k‖² / 2σ²) / Σ_j exp(−‖x − m_j‖² / 2σ²)
     fit    = ln Σ_k exp(−‖x − m_k‖² / 2σ²) − D ln σ
@@ -69,6 +68,7 @@ class Forecast(snt.Module):
     hidden_size: int,
     stride: int,
     *,
+    num_clusters: int,
     dtype: tf.DType,
     name: str | None = None,
   ):
@@ -85,25 +85,25 @@ class Forecast(snt.Module):
       width, side = 2 * hidden_size, (side + 1) // 2
     sizes = [8 * hidden_size, 8 * hidden_size]
     self._code = _mlp(sizes, activate_final=True, name="code")
-    self._joint = _mlp([*sizes, _NUM_CLUSTERS], name="joint")
+    self._joint = _mlp([*sizes, num_clusters], name="joint")
     self._image_shape = image_shape
     num_dims, dtype = math.prod(image_shape), layers.weight_dtype(dtype)
     initializer = snt.initializers.RandomNormal(stddev=0.02)
     self._mean = tf.Variable(tf.zeros([num_dims], dtype), name="mean")
     self._offsets = tf.Variable(
-      initializer([_NUM_CLUSTERS, num_dims], dtype), name="offsets"
+      initializer([num_clusters, num_dims], dtype), name="offsets"
     )
     self.log_sd = tf.Variable(tf.zeros([], dtype), name="log_sd")
 
   @property
   def centres(self) -> tf.Tensor:
-    """The m_k, [64, D]."""
+    """The m_k, [K, D]."""
     # The optimizer's steps are made for weights. Pixels are larger, and their
     # mean comes first: else the first centre to be near it keeps all images.
     return 0.5 + 50.0 * self._mean + 5.0 * self._offsets
 
   def __call__(self, context: tf.Tensor) -> tf.Tensor:
-    """The ln p_k(context): [B, K, H, W, C'] to [B, 64]."""
+    """The ln p_k(context): [B, K, H, W, C'] to [B, K]."""
     maps = self._features(snt.merge_leading_dims(context, 2))
     for halving in self._halvings:
       maps = tf.nn.elu(halving(maps))

@@ -62,7 +62,7 @@ class _Read(NamedTuple):
   """What is made of a context."""
 
   maps: tf.Tensor | None = None  # [B, h, w, hidden_size], for the cores.
-  forecast: tf.Tensor | None = None  # [B, 64], ln p of the target's clusters.
+  forecast: tf.Tensor | None = None  # [B, K], ln p of the target's clusters.
 
 
 class _Kernels(NamedTuple):
@@ -122,6 +122,7 @@ class ConvDraw(snt.Module):
     stride: int = 4,
     form: str = "gqn",
     share_cores: bool = True,
+    num_clusters: int = 64,
     precision: str = "float32",
     name: str | None = None,
   ):
@@ -138,6 +139,8 @@ class ConvDraw(snt.Module):
       stride: side of the images over side of the latents.
       form: "gqn" or "error_feedback".
       share_cores: whether all steps have the same cores.
+      num_clusters: of targets, which a `Forecast` tells from a context; 0 for
+        no forecast.
       precision: "float32", or "bfloat16", of the convolutions: weights, sums
         over steps, cells, latents and densities are float32. Or "float64", of
         everything.
@@ -157,6 +160,8 @@ class ConvDraw(snt.Module):
     )
     _check_choice("form", form, FORMS)
     _check_choice("precision", precision, PRECISIONS)
+    if num_clusters != 0:
+      networks.check_positive(num_clusters=num_clusters)
     # The text "false" is not false.
     if not isinstance(share_cores, bool):
       raise errors.UserError(
@@ -175,6 +180,7 @@ class ConvDraw(snt.Module):
     self.latent_shape = (num_steps, maps_side, maps_side, latent_channels)
     self._hidden_size = hidden_size
     self._num_cores = 1 if share_cores else num_steps
+    self.num_clusters = num_clusters
     self._compute_dtype = tf.as_dtype(precision)
     self._dtype = layers.weight_dtype(self._compute_dtype)
     self._algorithm = _fastest(maps_side, kernel_size, self._compute_dtype)
@@ -259,16 +265,26 @@ class ConvDraw(snt.Module):
         self.context_shape, size, self.stride, dtype=dtype
       )
       self.start = layers.Conv(size, size, 1, dtype=dtype, name="start")
-      self.expectation = layers.FeatureNetwork(
-        self.image_shape[-1], size, self.stride, dtype=dtype, name="expectation"
-      )
       # Until latents are used, a context is noise beside them in every core,
       # and they may then never be; so it comes in by the optimizer's small
       # steps.
       self.gate = tf.Variable(tf.zeros([size], self._dtype), name="gate")
-      self.forecast = context_lib.Forecast(
-        self.context_shape, self.image_shape, size, self.stride, dtype=dtype
-      )
+      if self.num_clusters:
+        self.expectation = layers.FeatureNetwork(
+          self.image_shape[-1],
+          size,
+          self.stride,
+          dtype=dtype,
+          name="expectation",
+        )
+        self.forecast = context_lib.Forecast(
+          self.context_shape,
+          self.image_shape,
+          size,
+          self.stride,
+          num_clusters=self.num_clusters,
+          dtype=dtype,
+        )
 
   def __call__(
     self,
@@ -469,9 +485,11 @@ class ConvDraw(snt.Module):
   def _read(self, context: tf.Tensor | None) -> _Read:
     if context is None:
       return _Read()
+    seen = self.gate * tf.nn.elu(self.context_encoder(context))
+    if not self.num_clusters:
+      return _Read(seen)
     forecast = self.forecast(context)
     expected = tf.stop_gradient(self.forecast.expected(forecast))
-    seen = self.gate * tf.nn.elu(self.context_encoder(context))
     return _Read(seen + self.expectation(expected), forecast)
 
   def _features_of(self, images: tf.Tensor, maps: tf.Tensor | None) -> Features:

@@ -35,12 +35,14 @@ def outputs_of(
   h_g = tf.zeros_like(features)
   given, auxiliary_loss = [], None
   if context is not None:
-    forecast = conv_draw.forecast(context)
-    expected = tf.stop_gradient(conv_draw.forecast.expected(forecast))
     seen = conv_draw.gate * tf.nn.elu(conv_draw.context_encoder(context))
-    given = [("context", seen + conv_draw.expectation(expected))]
-    h_g = tf.tanh(conv_draw.start(given[0][1]))
-    auxiliary_loss = _auxiliary_loss(conv_draw.forecast, images, forecast)
+    if conv_draw.num_clusters:
+      forecast = conv_draw.forecast(context)
+      expected = tf.stop_gradient(conv_draw.forecast.expected(forecast))
+      seen += conv_draw.expectation(expected)
+      auxiliary_loss = _auxiliary_loss(conv_draw.forecast, images, forecast)
+    given = [("context", seen)]
+    h_g = tf.tanh(conv_draw.start(seen))
   h_e = c_e = c_g = tf.zeros_like(features)
   size = features.shape[-1]
   u = tf.zeros([*images.shape[:3], size], images.dtype)
