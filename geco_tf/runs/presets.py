@@ -78,6 +78,9 @@ _PRESETS = {
   "vae_nvp_cifar10_laptop": _CIFAR10,
   "vae_nvp_celeb_a_laptop": _CIFAR10.replace(dataset="celeb_a", image_size=32),
   "vae_nvp_mnist_paper": _MNIST.replace(**_PAPER),
+  "vae_nvp_fashion_mnist_paper": _MNIST.replace(
+    dataset="fashion_mnist", **_PAPER
+  ),
   "vae_nvp_cifar10_paper": _CIFAR10.replace(**_PAPER),
   "vae_nvp_celeb_a_paper": _CIFAR10.replace(
     dataset="celeb_a", image_size=64, **_PAPER
