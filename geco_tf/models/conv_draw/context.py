@@ -44,7 +44,7 @@ class ContextEncoder(snt.Module):
 
 
 class Forecast(snt.Module):
-  """Which of K clusters is the target in, given its context?
+  """Which cluster is the target in, given its context?
 
     r_k(x) = exp(−‖x − m_k‖² / 2σ²) / Σ_j exp(−‖x − m_j‖² / 2σ²)
     fit    = ln Σ_k exp(−‖x − m_k‖² / 2σ²) − D ln σ
@@ -97,13 +97,13 @@ class Forecast(snt.Module):
 
   @property
   def centres(self) -> tf.Tensor:
-    """The m_k, [K, D]."""
+    """The m_k, [num_clusters, D]."""
     # The optimizer's steps are made for weights. Pixels are larger, and their
     # mean comes first: else the first centre to be near it keeps all images.
     return 0.5 + 50.0 * self._mean + 5.0 * self._offsets
 
   def __call__(self, context: tf.Tensor) -> tf.Tensor:
-    """The ln p_k(context): [B, K, H, W, C'] to [B, K]."""
+    """The ln p_k(context): [B, _, H, W, C'] to [B, num_clusters]."""
     maps = self._features(snt.merge_leading_dims(context, 2))
     for halving in self._halvings:
       maps = tf.nn.elu(halving(maps))

@@ -62,7 +62,7 @@ class _Read(NamedTuple):
   """What is made of a context."""
 
   maps: tf.Tensor | None = None  # [B, h, w, hidden_size], for the cores.
-  forecast: tf.Tensor | None = None  # [B, K], ln p of the target's clusters.
+  forecast: tf.Tensor | None = None  # [B, num_clusters], ln p_k.
 
 
 class _Kernels(NamedTuple):
