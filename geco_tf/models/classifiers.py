@@ -7,6 +7,7 @@ dropout, no state. So what a frozen one says of an image does not depend on the
 rest of the batch, on replicas or on training and testing.
 """
 
+import abc
 import math
 from collections.abc import Sequence
 
@@ -102,9 +103,9 @@ class Classifier(snt.Module):
       )
     return self._layers(2.0 * tf.cast(images, tf.float32) - 1.0)
 
+  @abc.abstractmethod
   def _layers(self, maps: tf.Tensor) -> dict[str, tf.Tensor]:
     """What `features` returns, of images in [-1, 1]."""
-    raise NotImplementedError
 
 
 class DigitCNN(Classifier):
