@@ -160,8 +160,11 @@ class ConvDraw(snt.Module):
     )
     _check_choice("form", form, FORMS)
     _check_choice("precision", precision, PRECISIONS)
-    if num_clusters != 0:
-      networks.check_positive(num_clusters=num_clusters)
+    if not isinstance(num_clusters, int) or num_clusters < 0:
+      raise errors.UserError(
+        f"`num_clusters` must be a whole number, 0 or more; got "
+        f"{num_clusters!r}."
+      )
     # The text "false" is not false.
     if not isinstance(share_cores, bool):
       raise errors.UserError(
