@@ -10,6 +10,8 @@ STAMP := $(VENV)/.installed
 LOCK := requirements/lock.txt
 WORKDIR ?= runs/digits
 PIP_FLAGS := --quiet --disable-pip-version-check
+# One worker a core; a file's tests stay together, for what they share.
+WORKERS ?= -n auto --dist=loadfile
 # Handed on to pytest, as in: make test PYTEST_ARGS="-k multiplier"
 PYTEST_ARGS ?=
 
@@ -37,10 +39,10 @@ train: venv ## train VAE+NVP by GECO on the embedded digits
 	$(BIN)/python -m launch.train --preset=digits --workdir=$(WORKDIR)
 
 test: venv ## run every test but the slow ones
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-fast: venv ## run what needs under two minutes
-	$(BIN)/python -m pytest -m "not slow and not real_data" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not real_data" $(PYTEST_ARGS)
 
 test-slow: venv ## run the slow tests alone
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

@@ -81,8 +81,10 @@ setuptools.setup(
   extras_require={"cpu": _CPU, "gpu": _GPU, "tpu": _TPU, "dev": _DEV},
   entry_points={
     "console_scripts": [
+      "geco-judge-samples = launch.judge_samples:main",
       "geco-reproduce = launch.reproduce:main",
       "geco-train = launch.train:main",
+      "geco-train-classifier = launch.train_classifier:main",
       "geco-prepare-data = launch.prepare_data:main",
     ]
   },

@@ -36,7 +36,6 @@ class _Runner:
     strategy = strategies.make("one")
     with strategy.scope():
       model = build.build_model(config, source.image_shape)
-      build.create_variables(model, source.image_shape)
       loss = build.build_objective(config)
       optimizer = optimizers.adam(
         optimizers.WarmupThenDecay(config.learning_rate, 10**6)

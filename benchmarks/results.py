@@ -8,7 +8,6 @@ import pathlib
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,10 +16,11 @@ _NUM_POINTS = 60
 
 
 class Run(NamedTuple):
-  """One training: a name and the flags of `launch.train`."""
+  """One training: a name and the flags of its launcher."""
 
   name: str
   flags: Mapping[str, Any]
+  launcher: str = "train"  # Of launch/.
 
   @property
   def arguments(self) -> list[str]:
@@ -54,23 +54,31 @@ def _train(
 ) -> dict[str, Any]:
   workdir = os.path.join(workdirs, run.name)
   here = [f"--{k}={v}" for k, v in machine_flags.items()]
-  command = [sys.executable, "-m", "launch.train", *run.arguments]
+  launcher = f"launch.{run.launcher}"
+  command = [sys.executable, "-m", launcher, *run.arguments]
   print(f"training {run.name} …", flush=True)
-  start = time.monotonic()
   subprocess.run([*command, *here, f"--workdir={workdir}"], check=True)
-  seconds = time.monotonic() - start
   with open(os.path.join(workdir, "summary.json")) as f:
     summary = json.load(f)
   with open(os.path.join(workdir, "metrics.jsonl")) as f:
     rows = [json.loads(line) for line in f]
   return {
-    "command": " ".join(["python -m launch.train", *run.arguments]),
+    "command": " ".join([f"python -m {launcher}", *run.arguments]),
     "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-    "seconds": round(seconds),
+    "seconds": round(summary.pop("seconds", None) or _seconds(rows)),
     "summary": {k: v for k, v in summary.items() if k != "dataset"},
     "largest_multiplier": _largest_multiplier(rows),
     "curve": _thinned(rows),
   }
+
+
+def _seconds(rows: list[dict[str, Any]]) -> float:
+  """In the steps alone, also of a run that was stopped in between."""
+  steps = [0, *(row["step"] for row in rows)]
+  return sum(
+    (row["step"] - before) / row["steps_per_second"]
+    for row, before in zip(rows, steps, strict=False)
+  )
 
 
 def _largest_multiplier(rows: list[dict[str, Any]]) -> float | None:
@@ -83,9 +91,12 @@ def _thinned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
   """Sixty rows at most, the last among them, as columns."""
   every = -(-len(rows) // _NUM_POINTS)
   kept = rows[::-1][::every][::-1]
-  names = ("step", "rmse", "kl", "loss", "geco/re/multiplier", "sigma")
+  names = (
+    "step", "rmse", "kl", "loss", "geco/re/multiplier", "sigma", "accuracy",
+    "test_accuracy",
+  )  # fmt: skip
   return {
-    name: [_rounded(row[name]) for row in kept]
+    name: [_rounded(row.get(name)) for row in kept]
     for name in names
     if name in kept[-1]
   }

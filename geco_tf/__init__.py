@@ -32,14 +32,15 @@ __all__ = [
   "constraints",
   "errors",
   "load",
+  "load_classifier",
   "multipliers",
   *_LAZY,
 ]
 
 
 def __getattr__(name: str) -> Any:
-  if name == "load":
-    return importlib.import_module("geco_tf.runs").load
+  if name in ("load", "load_classifier"):
+    return getattr(importlib.import_module("geco_tf.runs"), name)
   if name in _LAZY:
     return importlib.import_module(f"geco_tf.{name}")
   raise AttributeError(f"module 'geco_tf' has no attribute {name!r}")

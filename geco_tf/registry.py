@@ -45,6 +45,10 @@ class Registry:
   def names(self) -> tuple[str, ...]:
     return tuple(sorted(self._builders))
 
+  def takes(self, name: str, argument: str) -> bool:
+    """Whether the builder of that name has an argument of this name."""
+    return argument in _parameters(self[name])
+
   def build(
     self,
     name: str,

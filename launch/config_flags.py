@@ -9,26 +9,27 @@ from typing import Any
 
 from absl import flags
 
-from geco_tf.runs import Config
 
-
-def define(defaults: str) -> None:
+def define(config_class: type, defaults: str | None = None) -> None:
   """Defines a flag for every setting.
 
   Args:
-    defaults: where a flag that is not given takes its value from, for --help.
+    config_class: the dataclass whose fields are the settings.
+    defaults: where a flag that is not given takes its value from, for --help;
+      None if from the field's own default.
   """
-  hints = typing.get_type_hints(Config)
-  for field in dataclasses.fields(Config):
-    help_text = f"{field.metadata['help']} (default: {defaults})"
+  hints = typing.get_type_hints(config_class)
+  for field in dataclasses.fields(config_class):
+    default = field.default if defaults is None else defaults
+    help_text = f"{field.metadata['help']} (default: {default})"
     _DEFINERS[_base_type(hints[field.name])](field.name, None, help_text)
 
 
-def given() -> dict[str, Any]:
+def given(config_class: type) -> dict[str, Any]:
   """The settings whose flags stand on the command line."""
   return {
     f.name: _value(flags.FLAGS[f.name].value)
-    for f in dataclasses.fields(Config)
+    for f in dataclasses.fields(config_class)
     if flags.FLAGS[f.name].present
   }
 

@@ -21,13 +21,13 @@ _WORKDIR = flags.DEFINE_string(
 _DRY_RUN = flags.DEFINE_bool(
   "dry_run", False, "print the resolved config and stop."
 )
-config_flags.define(defaults="the preset's")
+config_flags.define(runs.Config, defaults="the preset's")
 flags.adopt_module_key_flags(config_flags)
 
 
 def run() -> None:
   """Flags to a config, and one call."""
-  config = runs.presets.resolve(_PRESET.value, config_flags.given())
+  config = runs.presets.resolve(_PRESET.value, config_flags.given(runs.Config))
   runs.build.check(config)
   if _DRY_RUN.value:
     print(json.dumps(config.to_json(), indent=2))

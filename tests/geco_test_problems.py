@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Problems with known answers, written against the public API alone."""
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 import geco_tf
+from geco_tf.theory import linear_vae
 
 
 class LinearGaussian(tf.Module):
@@ -41,32 +40,9 @@ class LinearGaussian(tf.Module):
 
   def exact(self):
     """The expected distortions [D] and KL [] of the current weights."""
-    variance, s = self.deviations**2, tf.exp(self.log_s)
-    distortions = (1 - self.a * self.m) ** 2 * variance + (self.a * s) ** 2
-    kl = 0.5 * (self.m**2 * variance + s**2 - 1.0) - self.log_s
-    return distortions.numpy(), float(tf.reduce_sum(kl))
-
-
-class WaterFilling(NamedTuple):
-  """The answer: Σ min(θ, s²) = κ²_total (FACTS of rate-distortion theory)."""
-
-  distortions: np.ndarray
-  multiplier: float
-  kl: float
-
-
-def water_filling(variances, total):
-  """Solves for the water level by bisection."""
-  variances = np.asarray(variances, np.float64)
-  low, high = 0.0, variances.max()
-  for _ in range(200):
-    level = 0.5 * (low + high)
-    if np.minimum(level, variances).sum() > total:
-      high = level
-    else:
-      low = level
-  kl = 0.5 * np.maximum(0.0, np.log(variances / level)).sum()
-  return WaterFilling(np.minimum(level, variances), 0.5 / level, kl)
+    model = linear_vae.LinearVAE(self.a, self.m, tf.exp(2.0 * self.log_s))
+    expected = linear_vae.expectations(model, self.deviations**2)
+    return expected.distortions.numpy(), float(expected.kl)
 
 
 def train_linear_gaussian(

@@ -171,6 +171,12 @@ def test_import_loads_tensorflow_and_the_core_only():
   assert not [m for m in loaded if m.split(".")[0] in _LAZY]
 
 
+def test_theory_is_there_after_the_package_alone():
+  ours = _modules_after("import geco_tf; geco_tf.theory.fixed_points.find")
+  assert "geco_tf.theory.fixed_points" in ours
+  assert "tensorflow_probability" not in ours
+
+
 def test_version_is_the_one_that_is_installed():
   from importlib import metadata
 

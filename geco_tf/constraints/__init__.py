@@ -8,16 +8,19 @@ from geco_tf.constraints.base import (
   ConstraintValue,
   PositiveErrorConstraint,
 )
+from geco_tf.constraints.classification_accuracy import ClassificationAccuracy
 from geco_tf.constraints.reconstruction_error import ReconstructionError
 from geco_tf.registry import Registry
 
 registry = Registry("constraint")
 register = registry.register
 
+register("cla", ClassificationAccuracy)
 register("re", ReconstructionError)
 
 __all__ = [
   "SLACK",
+  "ClassificationAccuracy",
   "Constraint",
   "ConstraintValue",
   "PositiveErrorConstraint",

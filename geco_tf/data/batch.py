@@ -8,7 +8,9 @@ import tensorflow as tf
 
 
 class Batch(NamedTuple):
-  """One batch of examples."""
+  """One batch of examples; with a context, what to model and given what."""
 
   images: tf.Tensor  # [B, H, W, C], float32 in [0, 1].
-  labels: tf.Tensor  # [B], int32; -1 where the source has no labels.
+  labels: tf.Tensor  # [B], int32; -1 where an example has no single label.
+  context: tf.Tensor | None = None  # [B, K, H, W, C], float32 in [0, 1].
+  context_labels: tf.Tensor | None = None  # [B, K], int32.

@@ -5,21 +5,29 @@
 Example i of the stream is entry i mod N of epoch i div N, and each epoch is a
 permutation drawn from (seed, epoch). So a run that resumes at a step needs no
 state of the iterator, and how many replicas share a batch changes nothing about
-what is in it.
+what is in it. Where a task draws partners for an example, they too are drawn
+from seed and place in the stream; in evaluation an example's are always the
+same.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from geco_tf import errors
-from geco_tf.data import batch, sources
+from geco_tf.data import batch, counter_random, sources
 
 # With four rounds, the default of tf.random.experimental.index_shuffle, the
 # permutations of 60,000 examples in successive epochs are correlated 30 times
 # more than chance allows; with eight a trace is left.
 _SHUFFLE_ROUNDS = 16
+# The cipher behind it draws from 65,536 numbers or more until one is below N;
+# for so few examples, sorting random numbers is faster.
+_FEW_EXAMPLES = 256
+# Keep numbers of the same seed apart.
+_PARTNERS, _ORDERS = 0, 1
 
 
 class Evaluation(NamedTuple):
@@ -53,7 +61,8 @@ def training_batches(
     A data set of Batch with B / n examples each.
 
   Raises:
-    UserError: if B is not in [1, N] or not divisible by n.
+    UserError: if B is not in [1, N] (a split that repeats takes any from 1
+      on) or not divisible by n.
   """
   _check_batch_size(split, batch_size, num_shards)
   if not 0 <= shard_index < num_shards:
@@ -94,8 +103,8 @@ def distributed_training_batches(
     A distributed data set of Batch, B / n examples a replica.
 
   Raises:
-    UserError: if B is not in [1, N] or not divisible by the number n of
-      replicas.
+    UserError: if B is not in [1, N] (a split that repeats takes any from 1
+      on) or not divisible by the number n of replicas.
   """
   num_replicas = strategy.num_replicas_in_sync
   _check_batch_size(split, batch_size, num_replicas)
@@ -146,20 +155,23 @@ def evaluation_batches(
     raise errors.UserError(
       f"`num_examples` must be positive; got {num_examples}."
     )
+  indices = np.arange(split.num_examples)
   if num_examples is not None and num_examples < split.num_examples:
     # RandomState's stream never changes between versions of NumPy.
-    permutation = np.random.RandomState(seed).permutation(split.num_examples)
-    # Taken here, since the pipeline copies the examples that it is given.
-    split = sources.take(split, permutation[:num_examples])
+    indices = np.random.RandomState(seed).permutation(indices)[:num_examples]
+    if split.view is None:
+      # Taken here, since the pipeline copies the examples that it is given.
+      split, indices = sources.take(split, indices), np.arange(num_examples)
+  view = sources.view_of(split)
   with tf.device("CPU:0"):
-    arrays = _to_tensors(split)
-    dataset = tf.data.Dataset.range(split.num_examples).batch(batch_size)
+    read = view.make_reader(split.images)
+    dataset = tf.data.Dataset.from_tensor_slices(indices).batch(batch_size)
     dataset = dataset.map(
-      lambda indices: _gather(arrays, indices),
+      lambda some: read(some, counter_random.words(view.partner_key, some)),
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
     )
-    return Evaluation(dataset.prefetch(tf.data.AUTOTUNE), split.num_examples)
+    return Evaluation(dataset.prefetch(tf.data.AUTOTUNE), len(indices))
 
 
 def _check_batch_size(
@@ -167,7 +179,7 @@ def _check_batch_size(
 ) -> None:
   if batch_size < 1:
     raise errors.UserError(f"`batch_size` must be positive; got {batch_size}.")
-  if batch_size > split.num_examples:
+  if batch_size > split.num_examples and not split.repeats:
     raise errors.UserError(
       f"`batch_size` must be at most the {split.num_examples} examples of the "
       f"data set; got {batch_size}."
@@ -199,14 +211,18 @@ def _stream(
     )
   shard_size = batch_size // num_shards
   with tf.device("CPU:0"):
-    arrays = _to_tensors(split)
+    read = sources.view_of(split).make_reader(split.images)
+    partner_key = counter_random.fold(seed, _PARTNERS)
 
     def make_batch(count: tf.Tensor) -> batch.Batch:
       step = start_step + count // len(shards)
       shard = shards.start + count % len(shards)
       first = step * batch_size + shard * shard_size
       positions = first + tf.range(shard_size, dtype=tf.int64)
-      return _gather(arrays, _shuffled(positions, split.num_examples, seed))
+      return read(
+        _shuffled(positions, split.num_examples, seed),
+        counter_random.words(partner_key, positions),
+      )
 
     dataset = tf.data.Dataset.counter(dtype=tf.int64).map(
       make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -216,16 +232,28 @@ def _stream(
 
 def _shuffled(positions: tf.Tensor, num_examples: int, seed: int) -> tf.Tensor:
   """Which example stands at each position [B] of the endless stream."""
-  epochs = positions // num_examples
-  # Positions are consecutive and no more than an epoch, so they touch two
-  # epochs at most.
-  keys = tf.stack([_key(seed, epochs[0]), _key(seed, epochs[0] + 1)])
+  epochs, places = positions // num_examples, positions % num_examples
+  # B consecutive positions touch no more epochs than this.
+  num_epochs = 1 + math.ceil((positions.shape[0] - 1) / num_examples)
+  if num_examples <= _FEW_EXAMPLES:
+    order = _orders(
+      epochs[0] + tf.range(num_epochs, dtype=tf.int64), num_examples, seed
+    )
+    return tf.gather_nd(order, tf.stack([epochs - epochs[0], places], axis=1))
+  keys = tf.stack([_key(seed, epochs[0] + i) for i in range(num_epochs)])
   return tf.raw_ops.RandomIndexShuffle(
-    index=positions % num_examples,
+    index=places,
     seed=tf.gather(keys, epochs - epochs[0]),
     max_index=tf.constant(num_examples - 1, tf.int64),
     rounds=_SHUFFLE_ROUNDS,
   )
+
+
+def _orders(epochs: tf.Tensor, num_examples: int, seed: int) -> tf.Tensor:
+  """The permutation of each of the epochs [E]: [E, N], int64."""
+  keys = counter_random.words(counter_random.fold(seed, _ORDERS), epochs)
+  words = counter_random.words(keys[:, tf.newaxis], tf.range(num_examples))
+  return tf.cast(tf.argsort(tf.bitcast(words, tf.int64)), tf.int64)
 
 
 def _key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
@@ -243,21 +271,3 @@ def _key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
     dtype=tf.uint32,
     alg="philox",
   )
-
-
-def _to_tensors(split: sources.Split) -> tuple[tf.Tensor, tf.Tensor]:
-  # Captured by the pipeline's functions as tensors; in the graph itself they
-  # could not be larger than 2 GB.
-  labels = split.labels
-  if labels is None:
-    labels = np.full(split.num_examples, -1, np.int32)
-  return tf.convert_to_tensor(split.images), tf.convert_to_tensor(labels)
-
-
-def _gather(
-  arrays: tuple[tf.Tensor, tf.Tensor], indices: tf.Tensor
-) -> batch.Batch:
-  images, labels = (tf.gather(array, indices) for array in arrays)
-  if images.dtype == tf.uint8:
-    images = tf.cast(images, tf.float32) / 255.0
-  return batch.Batch(images=images, labels=labels)

@@ -2,18 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a data set is once it is in memory, and what every one must satisfy."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from geco_tf import errors
+from geco_tf.data import views
 
 
 class Split(NamedTuple):
   """Examples in memory, so that any of them is reached by its index."""
 
   images: np.ndarray  # [N, H, W, C], uint8 in 0..255 or float32 in [0, 1].
-  labels: np.ndarray | None  # [N], int32 from 0 on; None if there are none.
+  labels: np.ndarray | None  # [N], int32 from 0 on; None if batches have none.
+  view: views.View | None = None  # What a model sees, if not just these.
+  repeats: bool = False  # Whether a batch may hold an example twice.
 
   @property
   def num_examples(self) -> int:
@@ -30,8 +34,32 @@ class Source(NamedTuple):
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    """(H, W, C), the same in both splits."""
-    return self.train.images.shape[1:]
+    """(H, W, C) of what a model sees, the same in both splits."""
+    return view_of(self.train).image_shape
+
+  @property
+  def context_shape(self) -> tuple[int, int, int, int] | None:
+    """(K, H, W, C) of what images are conditioned on; None if they are not."""
+    return view_of(self.train).context_shape
+
+  @property
+  def channels_are_images(self) -> bool:
+    """Whether a channel is a picture of its own, rather than a colour."""
+    return view_of(self.train).channels_are_images
+
+
+def view_of(split: Split) -> views.View:
+  """What a model is shown of a split: its view, or the examples as they are."""
+  if split.view is not None:
+    return split.view
+  return views.stored(split.images.shape[1:], split.labels)
+
+
+def map_splits(source: Source, change: Callable[[Split, int], Split]) -> Source:
+  """Changes both splits; the training split is number 0, the test split 1."""
+  return source._replace(
+    train=change(source.train, 0), test=change(source.test, 1)
+  )
 
 
 def train_test_split(
@@ -68,8 +96,14 @@ def train_test_split(
 
 
 def take(split: Split, indices: np.ndarray) -> Split:
-  """The examples at the given indices, in their order."""
-  return Split(
+  """The examples at the given indices, in their order.
+
+  Raises:
+    ValueError: if the split has a view, which knows examples by their indices.
+  """
+  if split.view is not None:
+    raise ValueError("Examples of a split with a view cannot be taken.")
+  return split._replace(
     images=split.images[indices],
     labels=None if split.labels is None else split.labels[indices],
   )

@@ -2,10 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions of a model and data that give numbers."""
 
+from geco_tf.evaluation.classification import Labeller, accuracy
+from geco_tf.evaluation.judging import judge_run
 from geco_tf.evaluation.likelihood import quantized_normal_per_dim
 from geco_tf.evaluation.reconstruction import (
   Measurement,
   ReconstructionMeasure,
 )
 
-__all__ = ["Measurement", "ReconstructionMeasure", "quantized_normal_per_dim"]
+__all__ = [
+  "Labeller",
+  "Measurement",
+  "ReconstructionMeasure",
+  "accuracy",
+  "judge_run",
+  "quantized_normal_per_dim",
+]

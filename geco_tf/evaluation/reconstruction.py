@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
+from geco_tf import models
+
 
 class Measurement(NamedTuple):
   """Means over a fixed set of examples, with one z ~ q(z|x) for each."""
@@ -37,7 +39,9 @@ class ReconstructionMeasure:
     """
     error, kl, num_dims, count = 0.0, 0.0, 1, 0
     for i, batch in enumerate(batches):
-      sums = self._sums(batch.images, tf.constant([seed, i], tf.int32))
+      sums = self._sums(
+        batch.images, batch.context, tf.constant([seed, i], tf.int32)
+      )
       error += float(sums[0])
       kl += float(sums[1])
       num_dims = batch.images.shape[1:].num_elements()
@@ -45,8 +49,8 @@ class ReconstructionMeasure:
     return Measurement((error / (count * num_dims)) ** 0.5, kl / count, count)
 
   def _batch_sums(
-    self, images: tf.Tensor, seed: tf.Tensor
+    self, images: tf.Tensor, context: tf.Tensor | None, seed: tf.Tensor
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    outputs = self._model(images, seed=seed)
+    outputs = models.call(self._model, images, context, seed=seed)
     error = tf.math.squared_difference(images, outputs.reconstruction)
     return tf.reduce_sum(error), tf.reduce_sum(outputs.kl)

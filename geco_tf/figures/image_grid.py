@@ -12,21 +12,24 @@ from geco_tf.figures import style
 
 _CELL_INCHES = 0.75  # the side of one image
 _TITLE_INCHES = 0.28
+_MAX_COLUMNS = 10
 _GAP_SHARE = 1 / 14  # the white between images, of an image's side
 
 
 def reconstructions(
-  data: Any, reconstruction: Any, samples: Any
+  data: Any, reconstruction: Any, samples: Any, context: Any | None = None
 ) -> mpl_figure.Figure:
   """A block of labelled rows: data, reconstruction, samples from the prior.
 
   Values outside [0, 1] are clipped; a pixel that is not finite is vermillion.
 
   Args:
-    data: images [N, H, W, C] in [0, 1], C = 1 (grey) or 3; N columns are drawn.
+    data: images [N, H, W, C] in [0, 1], C = 1 (grey) or 3; ten columns are
+      drawn, or N if that is fewer.
     reconstruction: the decoder's means for them, of the same shape.
     samples: the decoder's means for latents from the prior, [M, H, W, C]; they
-      fill as many rows of N as they need.
+      fill as many rows as they need.
+    context: what the images are conditioned on, [K, H, W, C]; drawn first.
 
   Returns:
     The figure; `style.save` writes it.
@@ -47,14 +50,42 @@ def reconstructions(
       f"`samples` must be images {data.shape[1:]} as `data` are; "
       f"got {samples.shape[1:]}."
     )
-  return labelled_rows(
-    {
-      "data": data,
-      "reconstruction": reconstruction,
-      "samples from the prior": samples,
-    },
-    num_columns=len(data),
-  )
+  blocks = {
+    "data": data,
+    "reconstruction": reconstruction,
+    "samples from the prior": samples,
+  }
+  if context is not None:
+    blocks = {"context": context, **blocks}
+  return labelled_rows(blocks, num_columns=min(_MAX_COLUMNS, len(data)))
+
+
+def drawing(steps: Any) -> mpl_figure.Figure:
+  """Samples being drawn: a row for each step, a column for each sample.
+
+  Args:
+    steps: the means after each step, [L, N, H, W, C] in [0, 1].
+
+  Returns:
+    The figure; `style.save` writes it.
+  """
+  blocks = {f"after step {i + 1}": images for i, images in enumerate(steps)}
+  return labelled_rows(blocks, num_columns=len(steps[0]))
+
+
+def channels_as_rows(images: np.ndarray, num_columns: int) -> np.ndarray:
+  """Images whose channels are images of their own, one below the other.
+
+  Args:
+    images: [rows · num_columns, H, W, C].
+    num_columns: of the picture.
+
+  Returns:
+    [rows · C · num_columns, H, W, 1]: every row has become C rows.
+  """
+  _, height, width, channels = images.shape
+  rows = images.reshape(-1, num_columns, height, width, channels)
+  return np.moveaxis(rows, -1, 1).reshape(-1, height, width, 1)
 
 
 def labelled_rows(
@@ -71,7 +102,7 @@ def labelled_rows(
   """
   checked = {label: _checked(label, images) for label, images in blocks.items()}
   tiles = {
-    label: _tiled(images, num_columns) for label, images in checked.items()
+    label: tiled(images, num_columns) for label, images in checked.items()
   }
   rows = [-(-len(images) // num_columns) for images in checked.values()]
   height, width = next(iter(checked.values())).shape[1:3]
@@ -101,7 +132,7 @@ def _checked(name: str, images: Any) -> np.ndarray:
   return images
 
 
-def _tiled(images: np.ndarray, num_columns: int) -> np.ndarray:
+def tiled(images: np.ndarray, num_columns: int) -> np.ndarray:
   """One picture of all images: uint8 [rows (H + gap), columns (W + gap), 3]."""
   finite = np.isfinite(images).all(axis=-1, keepdims=True)
   pixels = np.clip(np.where(finite, images, 0.0), 0.0, 1.0)

@@ -3,7 +3,9 @@
 """Convolutional encoder and decoder for small square images."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -31,16 +33,42 @@ def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
       f"`image_shape` must have a side from {MIN_SIDE} to {MAX_SIDE}; got "
       f"{shape[0]} in {shape}."
     )
-  if shape[2] not in (1, 3):
+  if shape[2] < 1:
     raise errors.UserError(
-      f"`image_shape` must have 1 or 3 channels; got {shape[2]} in {shape}."
+      f"`image_shape` must have at least 1 channel; got {shape[2]} in {shape}."
     )
   return shape
 
 
-def check_positive(**sizes: int) -> None:
-  """Raises UserError, naming the argument, for a size below 1."""
+def check_images(images: tf.Tensor, image_shape: Sequence[int]) -> None:
+  """Raises UserError unless images are floats [B, *image_shape]."""
+  if not images.dtype.is_floating:
+    raise errors.UserError(
+      f"`images` must be floats in [0, 1]; got the type {images.dtype.name}."
+    )
+  if not images.shape[1:].is_compatible_with(image_shape):
+    expected = ", ".join(str(size) for size in image_shape)
+    raise errors.UserError(
+      f"`images` must have the shape [B, {expected}], the model's "
+      f"`image_shape`; got {images.shape}."
+    )
+
+
+def check_no_context(context: tf.Tensor | None, model: str) -> None:
+  """Raises UserError if there is a context for this unconditional model."""
+  if context is not None:
+    raise errors.UserError(
+      f"`context` must be None, as {model} is unconditional; got a tensor of "
+      f"shape {context.shape}."
+    )
+
+
+def check_positive(**sizes: Any) -> None:
+  """Raises UserError, naming the argument, for one not whole or below 1."""
   for name, size in sizes.items():
+    # An option on the command line may be of any type.
+    if not isinstance(size, (int, np.integer)):
+      raise errors.UserError(f"`{name}` must be a whole number; got {size!r}.")
     if size < 1:
       raise errors.UserError(f"`{name}` must be at least 1; got {size}.")
 
@@ -86,7 +114,7 @@ class ConvEncoder(snt.Module):
     """Makes the layers, but none of their variables.
 
     Args:
-      image_shape: (side, side, 1 or 3), a side from 8 to 64.
+      image_shape: (side, side, channels), a side from 8 to 64.
       channels: channels after the first convolution.
       hidden_size: length of the feature vector.
       name: of the module.
@@ -133,7 +161,7 @@ class ConvDecoder(snt.Module):
     """Makes the layers, but none of their variables.
 
     Args:
-      image_shape: (side, side, 1 or 3), a side from 8 to 64.
+      image_shape: (side, side, channels), a side from 8 to 64.
       channels: channels before the last transposed convolution.
       hidden_size: length of the first hidden layer.
       name: of the module.

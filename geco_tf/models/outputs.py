@@ -19,3 +19,5 @@ class VAEOutputs(NamedTuple):
   log_q: tf.Tensor  # [B], ln q(z|x), nats.
   log_prior: tf.Tensor  # [B], ln π(z), nats.
   kl_per_step: tf.Tensor | None = None  # [B, num_steps], where there are steps.
+  # [B], what the model's own parts want minimised beside the objective.
+  auxiliary_loss: tf.Tensor | None = None

@@ -23,7 +23,7 @@ from geco_tf.models import networks
 
 # Initial weights of the heads are this over sqrt(fan in): q(z|x) starts close
 # to N(0, I), so that the KL starts close to 0.
-_INITIAL_SPREAD = 0.1
+INITIAL_SPREAD = 0.1
 _SOFTPLUS_INVERSE_OF_ONE = math.log(math.expm1(1.0))
 _MIN_SCALE = 1e-5
 
@@ -43,9 +43,21 @@ class NVPFeatures(NamedTuple):
   context: tf.Tensor  # [B, num_couplings, coupling_width]
 
 
+def loc_and_scale(raw: tf.Tensor) -> GaussianFeatures:
+  """A head's outputs [..., 2 d] to mean and standard deviation [..., d].
+
+  σ = softplus(r + ln(e − 1)) + 1e-5,  1 at r = 0
+  """
+  loc, raw_scale = tf.split(raw, 2, axis=-1)
+  # Softplus grows linearly, so that one bad step cannot make q infinite; the
+  # floor keeps ln(scale) finite.
+  scale = tf.nn.softplus(raw_scale + _SOFTPLUS_INVERSE_OF_ONE) + _MIN_SCALE
+  return GaussianFeatures(loc, scale)
+
+
 def _small_weights(fan_in: int) -> snt.initializers.Initializer:
   return snt.initializers.TruncatedNormal(
-    stddev=_INITIAL_SPREAD / math.sqrt(fan_in)
+    stddev=INITIAL_SPREAD / math.sqrt(fan_in)
   )
 
 
@@ -64,11 +76,7 @@ class _GaussianHead(snt.Module):
 
   def __call__(self, hidden: tf.Tensor) -> GaussianFeatures:
     self._initialize(hidden.shape[-1])
-    loc, raw_scale = tf.split(self._linear(hidden), 2, axis=-1)
-    # Softplus grows linearly, so that one bad step cannot make q infinite; the
-    # floor keeps ln(scale) finite.
-    scale = tf.nn.softplus(raw_scale + _SOFTPLUS_INVERSE_OF_ONE) + _MIN_SCALE
-    return GaussianFeatures(loc, scale)
+    return loc_and_scale(self._linear(hidden))
 
 
 def _base_log_prob(noise: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

@@ -42,7 +42,7 @@ class VAE(snt.Module):
     """Makes the layers, but none of their variables.
 
     Args:
-      image_shape: (side, side, 1 or 3), a side from 8 to 64.
+      image_shape: (side, side, channels), a side from 8 to 64.
       latent_size: number of latents, d.
       posterior: a name in `posteriors.registry`.
       num_couplings: of the posterior, if it has couplings.
@@ -143,7 +143,7 @@ class VAE(snt.Module):
     Raises:
       UserError: for a context, or latents of another size.
     """
-    self._check_context(context)
+    networks.check_no_context(context, "the model 'vae'")
     if latents.shape[-1] != self.latent_size:
       raise errors.UserError(
         f"`latents` must have the shape [B, {self.latent_size}]; got "
@@ -171,9 +171,9 @@ class VAE(snt.Module):
     Raises:
       UserError: for a context, or images of another shape or type.
     """
-    self._check_context(context)
+    networks.check_no_context(context, "the model 'vae'")
     images = tf.convert_to_tensor(images)
-    self._check_images(images)
+    networks.check_images(images, self.image_shape)
     # Here and in `decode` is where a precision of the networks' own would start
     # and end: latents, densities and KL stay float32.
     hidden = self._encoder(tf.cast(images, tf.float32))
@@ -190,22 +190,3 @@ class VAE(snt.Module):
       [S, N], nats.
     """
     return self._posterior.pairwise_log_prob(latents, features)
-
-  def _check_images(self, images: tf.Tensor) -> None:
-    if not images.dtype.is_floating:
-      raise errors.UserError(
-        f"`images` must be floats in [0, 1]; got the type {images.dtype.name}."
-      )
-    if not images.shape[1:].is_compatible_with(self.image_shape):
-      expected = ", ".join(str(size) for size in self.image_shape)
-      raise errors.UserError(
-        f"`images` must have the shape [B, {expected}], the model's "
-        f"`image_shape`; got {images.shape}."
-      )
-
-  def _check_context(self, context: tf.Tensor | None) -> None:
-    if context is not None:
-      raise errors.UserError(
-        "`context` must be None, as the model 'vae' is unconditional; got "
-        f"a tensor of shape {context.shape}."
-      )

@@ -59,12 +59,42 @@ class UpdateRule(abc.ABC):
     return tf.zeros([], constraint.dtype)
 
 
-def check_rate(rate: float) -> float:
+class LogStep(UpdateRule):
+  """ln λ ← ln λ + ν · error, for rules that remember ln λ alone."""
+
+  def __init__(self, rate: float):
+    """Args: rate: ν, in nats of λ per step and unit of the error."""
+    self.rate = check_rate(rate)
+
+  @abc.abstractmethod
+  def error(
+    self, moving_average: tf.Tensor, relative_violation: tf.Tensor
+  ) -> tf.Tensor:
+    """What λ answers to, [K]."""
+
+  def initial_state(self, multiplier: tf.Tensor) -> LogState:
+    return LogState(tf.math.log(multiplier))
+
+  def update(
+    self,
+    state: LogState,
+    moving_average: tf.Tensor,
+    relative_violation: tf.Tensor,
+    multiplier: tf.Tensor,
+  ) -> tuple[LogState, tf.Tensor]:
+    del multiplier
+    log_multiplier = state.log_multiplier + self.rate * self.error(
+      moving_average, relative_violation
+    )
+    return LogState(log_multiplier), tf.exp(log_multiplier)
+
+
+def check_rate(rate: float, name: str = "rate") -> float:
   """Returns rate as a float.
 
   Raises:
     UserError: if it is not positive and finite.
   """
   if not (math.isfinite(rate) and rate > 0):
-    raise errors.UserError(f"`rate` must be positive and finite; got {rate}.")
+    raise errors.UserError(f"`{name}` must be positive and finite; got {rate}.")
   return float(rate)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from geco_tf.multipliers import base
 
 
-class Exponential(base.UpdateRule):
+class Exponential(base.LogStep):
   """ln λ ← ln λ + ν C_ma, from λ = 1: the paper to the letter.
 
   No bound, no clipping: the step is in C's units, so ν has to be found anew for
@@ -17,24 +17,12 @@ class Exponential(base.UpdateRule):
   Source: Rezende & Viola 2018, Algorithm 1; BUILD_NOTES 2.
   """
 
-  def __init__(self, rate: float):
-    """Args: rate: ν, in nats of λ per step and unit of C."""
-    self.rate = base.check_rate(rate)
-
   def initial_multiplier(self, natural: tf.Tensor) -> tf.Tensor:
     """1: the algorithm does not look at the data's scale."""
     return tf.ones_like(natural)
 
-  def initial_state(self, multiplier: tf.Tensor) -> base.LogState:
-    return base.LogState(tf.math.log(multiplier))
-
-  def update(
-    self,
-    state: base.LogState,
-    moving_average: tf.Tensor,
-    relative_violation: tf.Tensor,
-    multiplier: tf.Tensor,
-  ) -> tuple[base.LogState, tf.Tensor]:
-    del relative_violation, multiplier
-    log_multiplier = state.log_multiplier + self.rate * moving_average
-    return base.LogState(log_multiplier), tf.exp(log_multiplier)
+  def error(
+    self, moving_average: tf.Tensor, relative_violation: tf.Tensor
+  ) -> tf.Tensor:
+    del relative_violation
+    return moving_average

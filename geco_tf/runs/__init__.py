@@ -3,16 +3,19 @@
 """Configs, names → objects, checkpoints and a run's folder."""
 
 from geco_tf.runs import build, checkpoints, presets, specs, workdir
+from geco_tf.runs.classifiers import ClassifierConfig, load_classifier
 from geco_tf.runs.config import Config, validate
 from geco_tf.runs.load import load
 from geco_tf.runs.workdir import Workdir
 
 __all__ = [
+  "ClassifierConfig",
   "Config",
   "Workdir",
   "build",
   "checkpoints",
   "load",
+  "load_classifier",
   "presets",
   "specs",
   "validate",

@@ -12,6 +12,11 @@ from geco_tf import constraints, data, errors, models, multipliers, objectives
 from geco_tf.runs import specs
 from geco_tf.runs.config import Config, validate
 
+# Arguments of a model that another setting than their namesake gives.
+_MODEL_SETTINGS = {
+  "conv_draw": {"num_steps": "draw_steps", "hidden_size": "draw_hidden_size"}
+}
+
 
 def check(config: Config) -> None:
   """Makes all that needs no data, so that mistakes show before it is loaded.
@@ -20,6 +25,13 @@ def check(config: Config) -> None:
     UserError: names the setting, what it needs and what it got.
   """
   validate(config)
+  data.check_options(
+    task=config.task,
+    task_options=specs.parse_options(config.task_option),
+    pixel_noise=config.pixel_noise,
+    bit_depth=config.bit_depth,
+    seed=config.data_seed,
+  )
   # Also where the objective does not read them: a κ of -1 is a slip.
   build_constraints(config)
   build_update_rule(config)
@@ -32,28 +44,49 @@ def build_data(config: Config) -> Any:
     image_size=config.image_size,
     resize=config.resize,
     data_dir=config.data_dir,
+    task=config.task,
+    task_options=specs.parse_options(config.task_option),
+    pixel_noise=config.pixel_noise,
+    bit_depth=config.bit_depth,
+    seed=config.data_seed,
   )
 
 
-def build_model(config: Config, image_shape: tuple[int, ...]) -> snt.Module:
-  """The model, with variables that are a function of the seed alone.
+def build_model(
+  config: Config,
+  image_shape: tuple[int, ...],
+  context_shape: tuple[int, ...] | None = None,
+) -> snt.Module:
+  """The model, its variables created: a function of the seed alone.
 
   Args:
     config: of the run.
     image_shape: (H, W, C).
+    context_shape: (K, H, W, C), where the data have a context.
+
+  Raises:
+    UserError: if the data have a context and the model has no use for it, or
+      as the model says.
   """
+  model_options = specs.parse_options(config.model_option)
+  if context_shape is not None and not models.registry.takes(
+    config.model, "context_shape"
+  ):
+    raise errors.UserError(
+      f"The data have a context of {list(context_shape)}, and the model "
+      f"{config.model!r} is unconditional; conv_draw takes one."
+    )
+  available = {**_values(config), "context_shape": context_shape}
+  for argument, setting in _MODEL_SETTINGS.get(config.model, {}).items():
+    available[argument] = getattr(config, setting)
   tf.random.set_seed(config.seed)
-  return models.registry.build(
-    config.model,
-    tuple(image_shape),
-    available=_values(config),
-    options=specs.parse_options(config.model_option),
+  model = models.registry.build(
+    config.model, tuple(image_shape), available=available, options=model_options
   )
-
-
-def create_variables(model: snt.Module, image_shape: tuple[int, ...]) -> None:
-  """Calls the model once, so that its variables exist."""
-  model(tf.zeros((1, *image_shape)), seed=tf.zeros([2], tf.int32))
+  images = tf.zeros((1, *image_shape))
+  context = None if context_shape is None else tf.zeros((1, *context_shape))
+  models.call(model, images, context, seed=tf.zeros([2], tf.int32))
+  return model
 
 
 def build_constraints(config: Config) -> list[constraints.Constraint]:

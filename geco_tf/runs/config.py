@@ -3,23 +3,17 @@
 """Everything that decides a run, in one validated record."""
 
 import dataclasses
-import math
-import types
-import typing
 from collections.abc import Sequence
-from typing import Any
 
 from geco_tf import data, errors, models, multipliers, objectives
 from geco_tf.data import resizing
-from geco_tf.runs import specs
+from geco_tf.runs import base_config, specs
 
-
-def _field(default: Any, help_text: str) -> Any:
-  return dataclasses.field(default=default, metadata={"help": help_text})
+_field = base_config.field
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(base_config.BaseConfig):
   """A run. Each field is a flag of the same name; None is "not set"."""
 
   # Data.
@@ -27,6 +21,13 @@ class Config:
   data_dir: str | None = _field(None, "where TFDS keeps its data sets.")
   image_size: int | None = _field(None, "side of the images after resizing.")
   resize: str = _field("area", "how to reach image_size: area, crop or pad.")
+  task: str | None = _field(None, "what is made of labelled digits, as sum.")
+  task_option: tuple[str, ...] = _field(
+    (), "NAME=VALUE, an argument of the task; repeatable."
+  )
+  pixel_noise: float = _field(0.0, "width of uniform noise on the data.")
+  bit_depth: int | None = _field(None, "bits a pixel of the data keeps.")
+  data_seed: int = _field(0, "of the colours, noise and partners of a task.")
   # Model.
   model: str = _field("vae", "registered model.")
   posterior: str = _field("nvp", "q(z|x): mean_field or nvp.")
@@ -35,6 +36,12 @@ class Config:
   hidden_size: int = _field(384, "width of the dense layers.")
   num_couplings: int = _field(4, "affine couplings of the nvp posterior.")
   coupling_width: int = _field(128, "hidden width of a coupling.")
+  draw_steps: int = _field(4, "steps of conv_draw.")
+  draw_hidden_size: int = _field(32, "channels of conv_draw's cores.")
+  latent_channels: int = _field(4, "channels of conv_draw's latents, a step.")
+  precision: str = _field(
+    "float32", "of conv_draw's convolutions: float32 or bfloat16."
+  )
   model_option: tuple[str, ...] = _field(
     (), "NAME=VALUE, an argument of a registered model; repeatable."
   )
@@ -75,36 +82,6 @@ class Config:
   checkpoint_every: int = _field(1_000, "steps between checkpoints.")
   keep_checkpoints: int = _field(2, "how many checkpoints to keep.")
 
-  def replace(self, **changes: Any) -> "Config":
-    """A copy with other values.
-
-    Raises:
-      UserError: if a name is not a field.
-    """
-    names = [f.name for f in dataclasses.fields(self)]
-    for name in changes:
-      if name not in names:
-        raise errors.unknown_name("setting", name, names)
-    return dataclasses.replace(self, **changes)
-
-  def to_json(self) -> dict[str, Any]:
-    """The fields as JSON has them."""
-    return dataclasses.asdict(self)
-
-  @classmethod
-  def from_json(cls, values: dict[str, Any]) -> "Config":
-    """The inverse of `to_json`.
-
-    Raises:
-      UserError: if a name is not a field: another version wrote it.
-    """
-    if not isinstance(values, dict):
-      raise errors.UserError(f"A config must be a record; got {values!r}.")
-    values = {
-      k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-    }
-    return cls().replace(**values)
-
   @property
   def constraint_specs(self) -> tuple[str, ...]:
     """The constraints as NAME:TOLERANCE, κ among them."""
@@ -117,13 +94,15 @@ _POSITIVE = (
   "latent_size", "channels", "hidden_size", "num_couplings", "coupling_width",
   "num_steps", "batch_size", "learning_rate", "steps_per_call", "log_every",
   "evaluate_every", "checkpoint_every", "keep_checkpoints", "virtual_devices",
-  "sigma", "beta", "anneal_share",
+  "sigma", "beta", "anneal_share", "draw_steps", "draw_hidden_size",
+  "latent_channels",
 )  # fmt: skip
 _CHOICES: dict[str, Sequence[str]] = {
   "schedule": ("constant", "cosine", "linear"),
   "strategy": ("one", "mirrored"),
   "resize": resizing.METHODS,
   "reduction": ("sum", "mean"),
+  "precision": ("float32", "bfloat16"),
 }
 
 
@@ -136,13 +115,8 @@ def validate(config: Config) -> Config:
   Raises:
     UserError: names the setting, what it needs and what it got.
   """
-  _check_types(config)
-  for name in _POSITIVE:
-    value = getattr(config, name)
-    if not (math.isfinite(value) and value > 0):
-      raise errors.UserError(
-        f"`{name}` must be positive and finite; got {value}."
-      )
+  base_config.check_types(config)
+  base_config.check_positive(config, _POSITIVE)
   for name, choices in _CHOICES.items():
     if getattr(config, name) not in choices:
       raise errors.unknown_name(name, getattr(config, name), choices)
@@ -152,31 +126,23 @@ def validate(config: Config) -> Config:
   multipliers.registry[specs.parse(config.update_rule).name]
   if config.model == "vae":
     models.posteriors.registry[config.posterior]
+  if config.precision != "float32" and not models.registry.takes(
+    config.model, "precision"
+  ):
+    raise errors.UserError(
+      f"`precision` must be float32 for the model {config.model!r}; got "
+      f"{config.precision!r}."
+    )
   _check_ranges(config)
   _check_constraints(config)
   return config
 
 
-def _check_types(config: Config) -> None:
-  hints = typing.get_type_hints(Config)
-  for field in dataclasses.fields(config):
-    value, hint = getattr(config, field.name), hints[field.name]
-    allowed = (
-      typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    )
-    kinds = tuple(typing.get_origin(kind) or kind for kind in allowed)
-    if float in kinds:
-      kinds += (int,)
-    is_bool = isinstance(value, bool) and bool not in kinds
-    if is_bool or not isinstance(value, kinds):
-      raise errors.UserError(
-        f"`{field.name}` must be of type {field.type}; got {value!r}."
-      )
-
-
 def _check_ranges(config: Config) -> None:
-  if not 0 <= config.seed < 2**31:
-    raise errors.UserError(f"`seed` must be in [0, 2**31); got {config.seed}.")
+  for name in ("seed", "data_seed"):
+    value = getattr(config, name)
+    if not 0 <= value < 2**31:
+      raise errors.UserError(f"`{name}` must be in [0, 2**31); got {value}.")
   for name in ("decay", "weight_average"):
     value = getattr(config, name)
     if value is not None and not 0.0 <= value < 1.0:

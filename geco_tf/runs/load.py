@@ -32,9 +32,9 @@ def load(workdir: str) -> snt.Module:
     raise errors.UserError(
       f"`workdir` must hold a checkpoint; {os.fspath(workdir)!r} has none yet."
     )
-  shape = folder.read_image_shape()
-  model = build.build_model(config, shape)
-  build.create_variables(model, shape)
+  model = build.build_model(
+    config, folder.read_image_shape(), folder.read_context_shape()
+  )
   if config.weight_average is None:
     kept = tf.train.Checkpoint(model=model)
   else:

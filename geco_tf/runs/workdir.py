@@ -62,6 +62,8 @@ class Workdir:
     config: Config,
     image_shape: Sequence[int],
     data: Mapping[str, Any] | None = None,
+    *,
+    context_shape: Sequence[int] | None = None,
   ) -> None:
     """Writes config.json, or checks that this run's stands there already.
 
@@ -69,6 +71,7 @@ class Workdir:
       config: of the run.
       image_shape: (H, W, C) of the data that it found.
       data: what else tells these data from others, as JSON has it.
+      context_shape: (K, H, W, C), where the images have a context.
 
     Raises:
       UserError: if the folder holds a run with another config; says what
@@ -84,6 +87,7 @@ class Workdir:
       content = {
         "config": config.to_json(),
         "image_shape": list(image_shape),
+        "context_shape": context_shape and list(context_shape),
         "data": dict(data or {}),
         "versions": versions(),
       }
@@ -123,16 +127,25 @@ class Workdir:
     """
     return tuple(self._read_run("image_shape"))
 
+  def read_context_shape(self) -> tuple[int, ...] | None:
+    """(K, H, W, C) of the context images; None for an unconditional run."""
+    shape = self._read_content().get("context_shape")
+    return None if shape is None else tuple(shape)
+
   def _read_run(self, key: str) -> Any:
+    path, content = self.file("config.json"), self._read_content()
+    if not content.get(key):
+      raise errors.UserError(f"{path!r} is no run's config: it has no {key!r}.")
+    return content[key]
+
+  def _read_content(self) -> dict[str, Any]:
     path = self.file("config.json")
     content = read_json(path)
     if content is None:
       raise errors.UserError(
         f"`workdir` must hold a run; {self.path!r} has no config.json."
       )
-    if not isinstance(content, dict) or not content.get(key):
-      raise errors.UserError(f"{path!r} is no run's config: it has no {key!r}.")
-    return content[key]
+    return content if isinstance(content, dict) else {}
 
   def read_metrics(self) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl, oldest first; a torn last line is left out."""

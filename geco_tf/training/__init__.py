@@ -4,5 +4,15 @@
 
 from geco_tf.training.progress import print_summary
 from geco_tf.training.train import Trained, train
+from geco_tf.training.train_classifier import (
+  TrainedClassifier,
+  train_classifier,
+)
 
-__all__ = ["Trained", "print_summary", "train"]
+__all__ = [
+  "Trained",
+  "TrainedClassifier",
+  "print_summary",
+  "train",
+  "train_classifier",
+]

@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,6 @@ import tensorflow as tf
 from geco_tf.runs.checkpoints import Checkpoints
 from geco_tf.training import metrics_log
 from geco_tf.training.progress import Progress
-from geco_tf.training.step import TrainStep
 
 
 class Intervals(NamedTuple):
@@ -34,13 +33,26 @@ class Intervals(NamedTuple):
     return min(stops)
 
 
+class Step(Protocol):
+  """Takes steps on the device."""
+
+  @property
+  def metric_names(self) -> tuple[str, ...]:
+    """What the columns of `run`'s result are; known after its first call."""
+
+  def run(
+    self, batches: Iterator[Any], first_step: tf.Tensor, count: tf.Tensor
+  ) -> tf.Tensor:
+    """Takes `count` steps and returns their metrics, [count, M]."""
+
+
 def run(
-  train_step: TrainStep,
+  train_step: Step,
   batches: Iterator[Any],
   first_step: int,
   intervals: Intervals,
   *,
-  num_dims: int,
+  make_row: Callable[[int, Mapping[str, float]], dict[str, float]],
   window: metrics_log.Window,
   log: metrics_log.MetricsLog,
   evaluate: Callable[[int], Mapping[str, float]],
@@ -54,7 +66,7 @@ def run(
     batches: the strategy's, beginning at first_step.
     first_step: updates taken before.
     intervals: after how many steps what happens.
-    num_dims: D, of one example.
+    make_row: a row of metrics, from the step and the means since the last one.
     window: metrics since the last row.
     log: takes the rows.
     evaluate: step → what a row gains at a measurement.
@@ -74,7 +86,7 @@ def run(
     progress.advance(step)
     is_measured = step % intervals.evaluate == 0 or step == intervals.total
     if step % intervals.log == 0 or is_measured:
-      row = metrics_log.row(step, window.pop_means(), num_dims)
+      row = make_row(step, window.pop_means())
       seconds = max(time.monotonic() - clock, 1e-9)
       row["steps_per_second"] = (step - since) / seconds
       if is_measured:

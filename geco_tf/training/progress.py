@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person at a terminal sees of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich import console as rich_console
@@ -18,7 +18,7 @@ class Progress:
     num_steps: int,
     first_step: int,
     *,
-    kappa: float | None,
+    describe: Callable[[Mapping[str, Any]], str],
     is_shown: bool = True,
   ):
     """Builds the display; use it as a context.
@@ -26,12 +26,12 @@ class Progress:
     Args:
       num_steps: of the whole run.
       first_step: where it goes on from.
-      kappa: shown beside the RMSE.
+      describe: a row of metrics in one line.
       is_shown: whether to print anything.
     """
     self._console = rich_console.Console(quiet=not is_shown)
     self._num_steps = num_steps
-    self._kappa = kappa
+    self._describe = describe
     self._printed = 10 * first_step // num_steps
     self._bar = rich_progress.Progress(
       rich_progress.TextColumn("{task.completed}/{task.total}"),
@@ -58,7 +58,7 @@ class Progress:
 
   def show(self, row: Mapping[str, Any]) -> None:
     """After a row of metrics."""
-    status = describe(row, self._kappa)
+    status = self._describe(row)
     self._bar.update(self._task, completed=row["step"], status=status)
     tenths = 10 * row["step"] // self._num_steps
     if not self._console.is_terminal and tenths > self._printed:
@@ -73,8 +73,8 @@ class Progress:
       self._console.file.flush()
 
 
-def describe(row: Mapping[str, Any], kappa: float | None) -> str:
-  """A row of metrics in one line."""
+def describe(row: Mapping[str, Any], *, kappa: float | None) -> str:
+  """A row of a VAE's metrics in one line; kappa stands beside the RMSE."""
   goal = "" if kappa is None else f" (κ {kappa:g})"
   parts = [f"loss {row['loss']:.4g}", f"RMSE {row['rmse']:.4f}{goal}"]
   parts += [

@@ -9,7 +9,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from geco_tf import constraints, evaluation, figures, objectives
+from geco_tf import constraints, evaluation, figures, models, objectives
 from geco_tf import data as data_lib
 from geco_tf.data import pipeline
 from geco_tf.runs.config import Config
@@ -17,6 +17,7 @@ from geco_tf.runs.workdir import Workdir
 
 _NUM_EXAMPLES = 10_000
 _NUM_PICTURES = 10
+_SAMPLE_ROWS = 3
 _BATCH_SIZE = 250
 
 
@@ -58,9 +59,12 @@ def summarize(
   rows: Sequence[Mapping[str, Any]],
   measurer: evaluation.ReconstructionMeasure,
 ) -> dict[str, Any]:
-  """RMSE and KL on fixed training and test examples, and what was asked."""
+  """RMSE, KL and likelihood on fixed examples, and what was asked."""
   train = measure(measurer, source.train, _NUM_EXAMPLES)
   test = measure(measurer, source.test, _NUM_EXAMPLES)
+  # σ at its optimum on training data, for both (appendix D). A model that
+  # reconstructs perfectly has none.
+  sigma = max(train.rmse, 1e-8)
   summary: dict[str, Any] = {
     "dataset": source.name,
     "objective": config.objective,
@@ -68,9 +72,15 @@ def summarize(
     "kappa": kappa(objective),
     "rmse": train.rmse,
     "kl": train.kl,
+    "neg_log_likelihood_per_dim": evaluation.quantized_normal_per_dim(
+      train.rmse**2, sigma
+    ),
     "satisfied": None,
     "test_rmse": test.rmse,
     "test_kl": test.kl,
+    "test_neg_log_likelihood_per_dim": evaluation.quantized_normal_per_dim(
+      test.rmse**2, sigma
+    ),
     "num_examples": train.num_examples,
     "num_test_examples": test.num_examples,
   }
@@ -99,20 +109,54 @@ def measure(
 
 
 def pictures(
-  model: snt.Module, split: data_lib.Split, seed: int = 0
+  model: snt.Module, source: data_lib.Source, seed: int = 0
 ) -> dict[str, np.ndarray]:
-  """Data, their reconstructions, and samples: each [N, H, W, C] in [0, 1]."""
-  count = min(_NUM_PICTURES, len(split.images))
-  fixed = pipeline.evaluation_batches(split, count, num_examples=count)
-  batch = next(iter(fixed.batches))
+  """Test data, their reconstructions, and samples: [rows · N, H, W, 1 or 3].
+
+  Where there is a context it comes first, a row for each image of it, and
+  every column of samples has the context above it.
+  """
+  batch = _first_batch(source)
+  count = len(batch.images)
   seed_tensor = tf.constant([seed, 0], tf.int32)
-  outputs = model(batch.images, seed=seed_tensor)
-  samples = model.sample(3 * _NUM_PICTURES, seed=seed_tensor)
-  return {
-    "data": batch.images.numpy(),
-    "reconstruction": outputs.reconstruction.numpy(),
-    "samples": samples.numpy(),
-  }
+  outputs = models.call(model, batch.images, batch.context, seed=seed_tensor)
+  blocks = {"data": batch.images, "reconstruction": outputs.reconstruction}
+  if batch.context is None:
+    blocks["samples"] = model.sample(_SAMPLE_ROWS * count, seed=seed_tensor)
+  else:
+    rows = tf.unstack(batch.context, axis=1)
+    contexts = tf.concat([batch.context] * _SAMPLE_ROWS, axis=0)
+    blocks = {"context": tf.concat(rows, axis=0), **blocks}
+    blocks["samples"] = model.sample(
+      _SAMPLE_ROWS * count, contexts, seed=seed_tensor
+    )
+  return {name: _shown(source, block, count) for name, block in blocks.items()}
+
+
+def _drawing(
+  model: snt.Module, source: data_lib.Source, seed: int = 0
+) -> list[np.ndarray]:
+  """Samples after every step, for contexts of test data where there are."""
+  batch = _first_batch(source)
+  count = len(batch.images)
+  steps = model.drawing(
+    count, batch.context, seed=tf.constant([seed, 0], tf.int32)
+  )
+  return [_shown(source, images, count) for images in steps]
+
+
+def _first_batch(source: data_lib.Source) -> data_lib.Batch:
+  count = min(_NUM_PICTURES, source.test.num_examples)
+  fixed = pipeline.evaluation_batches(source.test, count, num_examples=count)
+  return next(iter(fixed.batches))
+
+
+def _shown(
+  source: data_lib.Source, images: tf.Tensor, num_columns: int
+) -> np.ndarray:
+  if source.channels_are_images:
+    return figures.channels_as_rows(images.numpy(), num_columns)
+  return images.numpy()
 
 
 def kappa(objective: objectives.Objective) -> float | None:
@@ -144,13 +188,13 @@ def _draw(
   folder: Workdir,
   tolerance: float | None,
 ) -> None:
-  blocks = pictures(model, source.test)
+  blocks = pictures(model, source)
   drawn = {
     "trajectory": figures.trajectory(rows, kappa=tolerance),
-    "reconstructions": figures.reconstructions(
-      blocks["data"], blocks["reconstruction"], blocks["samples"]
-    ),
+    "reconstructions": figures.reconstructions(**blocks),
     "training_curves": figures.training_curves(rows, kappa=tolerance),
   }
+  if hasattr(model, "drawing"):
+    drawn["drawing"] = figures.drawing(_drawing(model, source))
   for name, figure in drawn.items():
     figures.save(figure, folder.file("figures", name))

@@ -9,6 +9,7 @@ import keras
 import sonnet as snt
 import tensorflow as tf
 
+from geco_tf import models
 from geco_tf.data.batch import Batch
 from geco_tf.models import noise
 from geco_tf.objectives import base as objectives_base
@@ -141,15 +142,18 @@ class TrainStep:
     )
     with tf.GradientTape(watch_accessed_variables=False) as tape:
       tape.watch(self.variables)
-      outputs = self._model(batch.images, seed=seed)
+      outputs = models.call(self._model, batch.images, batch.context, seed=seed)
       loss, statistics = self._objective.loss(
         batch.images,
         outputs,
         labels=batch.labels if self._has_labels else None,
-        decoder=self._model.decode,
+        decoder=models.decoder(self._model, batch.context),
       )
+      total = loss
+      if outputs.auxiliary_loss is not None:
+        total += tf.reduce_mean(outputs.auxiliary_loss)
     gradients = tape.gradient(
-      loss,
+      total,
       self.variables,
       unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )

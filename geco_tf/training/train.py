@@ -3,6 +3,8 @@
 """From a config to a trained model and a folder full of results."""
 
 import contextlib
+import functools
+import math
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import data as data_lib
-from geco_tf import errors, evaluation, objectives
+from geco_tf import errors, evaluation, models, objectives
 from geco_tf.data import pipeline, sources
 from geco_tf.runs import build
 from geco_tf.runs.checkpoints import Checkpoints
@@ -26,7 +28,7 @@ from geco_tf.training import (
   step,
   strategies,
 )
-from geco_tf.training.progress import Progress
+from geco_tf.training import progress as progress_lib
 from geco_tf.training.weight_average import WeightAverage
 
 # Test examples of a measurement during the run; all of them at its end.
@@ -97,13 +99,12 @@ class _Run:
     self._strategy = strategy
     self._source = source
     self._folder = folder
-    shape = tuple(source.train.images.shape[1:])
+    shapes = source.image_shape, source.context_shape
     # What the data cannot do is said before the folder is claimed.
     self._batches_from(0)
     with strategy.scope():
       if model is None:
-        model = build.build_model(config, shape)
-        build.create_variables(model, shape)
+        model = build.build_model(config, *shapes)
       _check_scope(model, strategy)
       self.model = model
       self.objective = build.build_objective(config)
@@ -119,7 +120,12 @@ class _Run:
     self._checkpoints = None
     self._first_step = 0
     if folder is not None:
-      folder.claim(config, shape, _fingerprint(source))
+      folder.claim(
+        config,
+        source.image_shape,
+        fingerprint(source),
+        context_shape=source.context_shape,
+      )
       self._checkpoints = Checkpoints(
         folder.file("checkpoints"),
         keep=config.keep_checkpoints,
@@ -127,7 +133,6 @@ class _Run:
       )
       self._first_step = self._checkpoints.restore()
     self._measure = evaluation.ReconstructionMeasure(self.model)
-    self._num_dims = source.train.images[0].size
     self._log = metrics_log.MetricsLog(folder, self._first_step)
 
   def finish(self, show_progress: bool) -> Trained:
@@ -163,10 +168,12 @@ class _Run:
       evaluate=config.evaluate_every,
       checkpoint=config.checkpoint_every,
     )
-    progress = Progress(
+    progress = progress_lib.Progress(
       config.num_steps,
       self._first_step,
-      kappa=report.kappa(self.objective),
+      describe=functools.partial(
+        progress_lib.describe, kappa=report.kappa(self.objective)
+      ),
       is_shown=show_progress,
     )
     with progress:
@@ -175,7 +182,9 @@ class _Run:
         iter(self._batches_from(self._first_step)),
         self._first_step,
         intervals,
-        num_dims=self._num_dims,
+        make_row=functools.partial(
+          metrics_log.row, num_dims=math.prod(self._source.image_shape)
+        ),
         window=self._window,
         log=self._log,
         evaluate=self._evaluate,
@@ -195,13 +204,13 @@ class _Run:
     )
     seed = tf.constant([config.seed, 0], tf.int32)
     with self._strategy.scope():
-      outputs = self.model(batch.images, seed=seed)
+      outputs = models.call(self.model, batch.images, batch.context, seed=seed)
       has_labels = self._source.train.labels is not None
       first = self.objective.loss(
         batch.images,
         outputs,
         labels=batch.labels if has_labels else None,
-        decoder=self.model.decode,
+        decoder=models.decoder(self.model, batch.context),
       )
       self.objective.initialize(first.statistics)
 
@@ -221,7 +230,7 @@ class _Run:
       )
       if self._folder is not None:
         self._log.add_images(
-          at_step, **report.pictures(self.model, self._source.test)
+          at_step, **report.pictures(self.model, self._source)
         )
     return {"test_rmse": test.rmse, "test_kl": test.kl}
 
@@ -273,7 +282,7 @@ def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
     )
 
 
-def _fingerprint(source: data_lib.Source) -> dict[str, Any]:
+def fingerprint(source: data_lib.Source) -> dict[str, Any]:
   """Tells one data set from another of the same shape."""
   images = source.train.images
   some = images[:: max(1, len(images) // 1000)]

@@ -252,6 +252,24 @@ class TestImageGrid:
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == ["data", "reconstruction", "samples from the prior"]
 
+  def test_context_comes_first_and_ten_columns_are_enough(self):
+    images = np.zeros((12, 8, 8, 1))
+    figure = figures.reconstructions(images, images, images, context=images)
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles[0] == "context"
+    assert figure.axes[0].images[0].get_array().shape[1] == 10 * 8 + 9
+
+  def test_channels_become_rows_below_each_other(self):
+    images = np.arange(6.0).reshape(6, 1, 1, 1) + [0.0, 0.5]
+    rows = figures.channels_as_rows(images, num_columns=3)
+    expected = [0, 1, 2, 0.5, 1.5, 2.5, 3, 4, 5, 3.5, 4.5, 5.5]
+    np.testing.assert_array_equal(rows[:, 0, 0, 0], expected)
+
+  def test_drawing_has_a_row_for_each_step(self):
+    figure = figures.drawing(np.zeros((3, 4, 8, 8, 1)))
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["after step 1", "after step 2", "after step 3"]
+
   def test_each_image_is_drawn_at_its_place_and_no_pixel_is_blended(self):
     side, gap = 28, 2
     images = np.linspace(0, 1, 5).reshape(5, 1, 1, 1) * np.ones((side, side, 1))

@@ -60,7 +60,7 @@ def test_networks_are_same_in_eager_graph_and_xla(side):
   [
     ((7, 7, 1), {}, "`image_shape` must have a side from 8 to 64; got 7"),
     ((65, 65, 1), {}, "`image_shape` must have a side from 8 to 64; got 65"),
-    ((28, 28, 2), {}, "`image_shape` must have 1 or 3 channels; got 2"),
+    ((28, 28, 0), {}, "`image_shape` must have at least 1 channel; got 0"),
     ((28, 32, 1), {}, r"`image_shape` must be \(side, side, channels\); got"),
     ((28, 28), {}, r"`image_shape` must be \(side, side, channels\); got"),
     ((8, 8, 1), {"channels": 0}, "`channels` must be at least 1; got 0"),

@@ -66,9 +66,12 @@ _MUST_BE_POSITIVE = (
   "channels",
   "checkpoint_every",
   "coupling_width",
+  "draw_hidden_size",
+  "draw_steps",
   "evaluate_every",
   "hidden_size",
   "keep_checkpoints",
+  "latent_channels",
   "latent_size",
   "learning_rate",
   "log_every",
@@ -157,6 +160,18 @@ def test_mistake_in_model_is_named_when_it_is_built(changes, message):
     build.build_model(runs.validate(tiny.config(**changes)), (8, 8, 1))
 
 
+def test_context_for_an_unconditional_model_names_both_sides():
+  with pytest.raises(
+    errors.UserError, match=r"context of \[2, 8, 8, 1\].*'vae'"
+  ):
+    build.build_model(tiny.config(), (8, 8, 1), (2, 8, 8, 1))
+
+
+def test_precision_of_a_model_without_one_is_refused():
+  with pytest.raises(errors.UserError, match="`precision` must be float32"):
+    runs.validate(tiny.config(precision="bfloat16"))
+
+
 def test_model_option_reaches_the_model_and_wins():
   config = tiny.config(model_option=("latent_size=3",))
   assert build.build_model(config, (8, 8, 1)).latent_size == 3
@@ -170,7 +185,6 @@ def test_objective_without_constraint_is_valid_without_kappa():
 def test_weights_are_a_function_of_the_seed():
   def weights(seed):
     model = build.build_model(tiny.config(seed=seed), (8, 8, 1))
-    build.create_variables(model, (8, 8, 1))
     return [v.numpy() for v in model.trainable_variables]
 
   first, again, other = weights(0), weights(0), weights(1)

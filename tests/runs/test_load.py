@@ -17,7 +17,6 @@ _SHAPE = (8, 8, 1)
 
 def _model(config):
   model = build.build_model(config, _SHAPE)
-  build.create_variables(model, _SHAPE)
   return model
 
 

@@ -23,17 +23,34 @@ def test_alias_is_the_laptop_preset_of_its_data(alias):
 
 @pytest.mark.parametrize("name", presets.names())
 def test_preset_is_named_for_its_parts(name):
-  if name.count("_") < 3 or not name.startswith("vae_"):
-    assert presets.get(name).dataset == name  # An alias.
-    return
   config = presets.get(name)
-  assert name.startswith(f"{config.model}_{config.posterior}_{config.dataset}_")
+  if not name.endswith(("_laptop", "_paper")):
+    assert config.dataset == name  # An alias.
+    return
+  parts = [config.model, config.posterior, config.dataset, config.task]
+  if config.model == "conv_draw":
+    parts.remove(config.posterior)
+  expected = "_".join(part for part in parts if part is not None)
+  assert name.rpartition("_")[0] == expected
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+@pytest.mark.parametrize(
+  "data",
+  [
+    "mnist", "fashion_mnist", "cifar10", "celeb_a", "mnist_color",
+    "mnist_triplets", "mnist_sum", "mnist_sum_hard", "mnist_rotate",
+  ],
+)  # fmt: skip
+def test_conv_draw_has_a_preset_of_every_data_set(data, scale):
+  assert presets.get(f"conv_draw_{data}_{scale}").model == "conv_draw"
 
 
 def test_paper_scale_has_the_papers_rates():
-  config = presets.get("vae_nvp_mnist_paper")
-  assert (config.learning_rate, config.decay) == (1e-6, 0.99)
-  assert config.update_rule.startswith("exponential:")
+  for name, rate in (("vae_nvp_mnist", 1e-6), ("conv_draw_mnist", 1e-5)):
+    config = presets.get(f"{name}_paper")
+    assert (config.learning_rate, config.decay) == (rate, 0.99)
+    assert config.update_rule.startswith("exponential:")
 
 
 def test_unknown_preset_is_named_with_the_nearest():

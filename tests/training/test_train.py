@@ -167,7 +167,6 @@ def test_other_config_is_refused_and_loses_nothing(finished):
 
 def test_users_model_of_another_shape_is_refused_in_the_same_folder(finished):
   model = build.build_model(_FULL.replace(channels=5), _SHAPE)
-  build.create_variables(model, _SHAPE)
   with pytest.raises(errors.UserError, match="is of another model"):
     _train(_FULL, finished.workdir, model=model)
 
@@ -255,7 +254,6 @@ class FaultyModel(snt.Module):
 
 def _faulty(config, steps):
   model = build.build_model(config, _SHAPE)
-  build.create_variables(model, _SHAPE)
   return FaultyModel(model, steps)
 
 
@@ -286,7 +284,6 @@ def test_users_model_and_data_train_without_names(tmp_path, without_pictures):
   )
   config = tiny.config(num_steps=6, batch_size=16, latent_size=3)
   model = build.build_model(config, (12, 12, 3))
-  build.create_variables(model, (12, 12, 3))
   before = [v.numpy() for v in model.trainable_variables]
   trained = _train(config, tmp_path, model=model, data=source)
   assert trained.model is model

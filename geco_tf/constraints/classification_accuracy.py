@@ -1,0 +1,116 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The classification accuracy (CLA) of "Taming VAEs", Table 1."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from geco_tf import errors
+from geco_tf.constraints import base
+
+
+class ClassificationAccuracy(base.PositiveErrorConstraint):
+  """A classifier gives the reconstruction's true label a probability of κ.
+
+    C(x, g) = κ − lᵀ c(g(z))
+
+  with l the one-hot label of x and c the probabilities of a classifier that
+  was trained before: the larger κ, the stronger the constraint. It leaves
+  everything but the label free. As an error, 1 − lᵀc is at most 1 − κ: that is
+  the bound, and the units of the relative violation. The natural multiplier is
+  ln K / (1 − κ) for K classes: as much error as is allowed costs as many nats
+  as a label is worth. It is above the λ to end at, ln((K − 1) κ / (1 − κ)) or
+  so, on purpose: from below, the posterior falls to the prior before the
+  decoder has learned to show any label, and stays there.
+
+  Source: Rezende & Viola 2018, Table 1; the sign is from the text, where a
+  smaller κ is the weaker constraint.
+  """
+
+  def __init__(
+    self,
+    kappa: float,
+    *,
+    classifier_fn: Callable[[tf.Tensor], tf.Tensor],
+    name: str = "cla",
+  ):
+    """Builds the constraint.
+
+    Args:
+      kappa: the least mean probability of the true label, in (0, 1).
+      classifier_fn: images [B, ...] → logits [B, K], differentiable; its
+        weights must not be among those that are trained.
+      name: the key in values, metrics and multipliers.
+
+    Raises:
+      UserError: if kappa is not in (0, 1).
+    """
+    self.kappa = base.check_tolerance("kappa", kappa)
+    if self.kappa >= 1.0:
+      raise errors.UserError(
+        f"`kappa` must be below 1, a probability; got {kappa!r}."
+      )
+    self._classifier_fn = classifier_fn
+    self.name = name
+
+  # GECO reads the signature, and names the labels where they are missing.
+  def __call__(  # type: ignore[override]
+    self,
+    targets: tf.Tensor,
+    reconstruction: tf.Tensor,
+    *,
+    labels: tf.Tensor,
+    **context: Any,
+  ) -> base.ConstraintValue:
+    """The constraint on one batch.
+
+    Args:
+      targets: not read.
+      reconstruction: [B, ...], g(z).
+      labels: of the targets, [B], whole numbers from 0 to K − 1.
+      **context: not read.
+
+    Returns:
+      The `ConstraintValue`, violation [B].
+
+    Raises:
+      UserError: if a label has no class. In a graph, where labels are not known
+        yet, it is TensorFlow's InvalidArgumentError.
+    """
+    del targets, context
+    logits = self._classifier_fn(reconstruction)
+    num_classes = logits.shape[-1]
+    labels = _checked(tf.convert_to_tensor(labels), num_classes)
+    # In this type before the one-hot, so that float64 images keep their digits.
+    one_hot = tf.one_hot(labels, num_classes, dtype=logits.dtype)
+    confidence = tf.reduce_sum(one_hot * tf.nn.softmax(logits), axis=-1)
+    return base.ConstraintValue(
+      violation=self.kappa - confidence,
+      weight=None,
+      bound=tf.constant(1.0 - self.kappa, logits.dtype),
+      initial_multiplier=tf.constant(
+        math.log(num_classes) / (1.0 - self.kappa), logits.dtype
+      ),
+    )
+
+
+def _checked(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+  """The labels, if each has a class."""
+  known = tf.get_static_value(labels)
+  if known is None:
+    in_range = tf.debugging.Assert(
+      tf.reduce_all((labels >= 0) & (labels < num_classes)),
+      [f"`labels` must be from 0 to {num_classes - 1}; got", labels],
+    )
+    with tf.control_dependencies([in_range]):
+      return tf.identity(labels)
+  wrong = known[(known < 0) | (known >= num_classes)]
+  if wrong.size:
+    raise errors.UserError(
+      f"`labels` must be from 0 to {num_classes - 1}, the classes of the "
+      f"classifier; got {wrong[0]}."
+    )
+  return labels
