@@ -29,6 +29,7 @@ _INSTALL_REQUIRES = [
   "pillow>=10.3",
   "rich>=13.7",
   "scikit-learn>=1.5,<2",
+  "scipy>=1.13",
   "tensorboard>=2.20,<2.22",
   "tensorflow-datasets>=4.9.9,<5",
   "tensorflow-probability~=0.25.0",
@@ -44,7 +45,6 @@ _DEV = [
   "pytest>=8.3",
   "pytest-xdist>=3.6",
   "ruff==0.17.6",
-  "scipy>=1.13",
 ]
 
 
@@ -81,6 +81,7 @@ setuptools.setup(
   extras_require={"cpu": _CPU, "gpu": _GPU, "tpu": _TPU, "dev": _DEV},
   entry_points={
     "console_scripts": [
+      "geco-diagnose = launch.diagnose:main",
       "geco-judge-samples = launch.judge_samples:main",
       "geco-reproduce = launch.reproduce:main",
       "geco-train = launch.train:main",

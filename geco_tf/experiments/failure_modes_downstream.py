@@ -56,7 +56,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
 
   (a) Held-out ELBO against the number of latents, the truth's being one.
   (b) x = A z with factors that are not orthogonal, against its equally likely
-  rotation: which axes does each method end at, from the truth and from anywhere?
+  rotation: at which axes does each method end, from the truth and at random?
   (c) Accuracy on attacked points after projecting them onto g's curve.
   (d) The distance between p(x|y) of two labels, with 100 labels in 2,000 rows.
 

@@ -288,8 +288,9 @@ def project(points: np.ndarray, manifold: np.ndarray) -> np.ndarray:
 
 
 def _along() -> np.ndarray:
-  """Latents that a curve is drawn through: [G, 1]."""
-  return np.linspace(-_TRUTH_RANGE, _TRUTH_RANGE, 4_001)[:, np.newaxis]
+  """Latents that a curve is drawn through, midpoints of cells: [G, 1]."""
+  share = (np.arange(4_000) + 0.5) / 4_000
+  return _TRUTH_RANGE * (2.0 * share - 1.0)[:, np.newaxis]
 
 
 class _BayesClassifier:

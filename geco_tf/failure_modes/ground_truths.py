@@ -266,7 +266,8 @@ def spiral_dots() -> GroundTruth:
     s = within + 2.0 * step + 1.0
     return _on_circle(s, s)
 
-  return GroundTruth("spiral_dots", function, 0.08, spacing=0.001)
+  # Between dots a posterior is .0008 wide.
+  return GroundTruth("spiral_dots", function, 0.08, spacing=0.0005)
 
 
 def discrete_semi_circle() -> GroundTruth:

@@ -396,7 +396,7 @@ class _PosteriorFit(descent.Loss):
 def _set_variance(
   ensemble: ensembles.Ensemble, data: np.ndarray, seed: int
 ) -> None:
-  """σ² = (1/ND) Σ ‖x − g(z)‖², z ~ q(z|x), over rows enough for three digits."""
+  """σ² = (1/ND) Σ ‖x − g(z)‖², z ~ q(z|x), over enough rows for 1 %."""
   data = data[:_VARIANCE_ROWS]
   latents = ensemble.sample_posterior(data, 10, seed=seed)
   means = ensemble.decode_each(latents)

@@ -46,7 +46,7 @@ def panels(rows: Mapping[str, Sequence[Panel]]) -> mpl_figure.Figure:
   the darkest colour.
 
   Args:
-    rows: panels by the row's label; all rows are of one length.
+    rows: panels by the row's label; the first row is the longest.
 
   Returns:
     The figure; `style.save` writes it.
@@ -60,7 +60,9 @@ def panels(rows: Mapping[str, Sequence[Panel]]) -> mpl_figure.Figure:
     grid = figure.subplots(len(rows), num_columns, squeeze=False)
     for axes, (label, row) in zip(grid, rows.items(), strict=True):
       highest = np.sqrt(np.max(row[0][1]))
-      for ax, (title, image) in zip(axes, row, strict=True):
+      for ax in axes[len(row) :]:
+        ax.set_axis_off()
+      for ax, (title, image) in zip(axes, row, strict=False):
         ax.imshow(
           np.sqrt(image),
           cmap=_COLORMAP,

@@ -16,10 +16,12 @@ _SMALL = failure_modes.Scale(
   start_steps=20,
   num_steps=20,
   batch_size=20,
+  hidden_sizes=(16, 16),
   num_moves=5,
   num_points={1: 25, 2: 10},
-  methods=("vae",),
-  starts=("random",),
+  walk_steps=1,
+  walk_points=20,
+  methods={"truth": ("vae", "nvp", "iwae_10"), "random": ("vae",)},
   truths=("figure_8",),
 )
 
@@ -33,7 +35,7 @@ def small(tmp_path_factory):
 
 
 def test_terms_add_up(small):
-  (row,) = small[0]["figure_8"]["trained"]
+  row = small[0]["figure_8"]["trained"][-1]
   entropy = small[0]["figure_8"]["entropy"]
   # The entropy is the whole grid's; at 25 points it would be another's.
   assert abs(row["residual"]) < 1e-3
@@ -63,9 +65,6 @@ def test_finished_pieces_are_not_made_again(small, monkeypatch):
   assert again == results
 
 
-_TRUTH = {"neg_elbo": 1.5, "condition_1": True, "condition_2": True}
-
-
 @pytest.mark.parametrize(
   ("neg_elbo", "kl", "fails"),
   [(1.2, 0.30, True), (1.7, 0.30, False), (1.2, 0.06, False)],
@@ -73,16 +72,32 @@ _TRUTH = {"neg_elbo": 1.5, "condition_1": True, "condition_2": True}
 def test_vae_fails_when_its_elbo_is_better_and_its_density_worse(
   neg_elbo, kl, fails
 ):
+  truth = {
+    "neg_elbo": 1.5,
+    "walk": {"neg_elbo": [1.5, neg_elbo], "kl": [0.0, kl - 0.05]},
+  }
   rows = [
     {"start": "truth", "method": "vae", "neg_elbo": neg_elbo, "kl": kl},
     {"start": "truth", "method": "nvp", "neg_elbo": 1.1, "kl": 0.05},
+    {"start": "truth", "method": "iwae_10", "neg_elbo": 1.1, "kl": 0.06},
     {"start": "random", "method": "vae", "neg_elbo": 9.0, "kl": 9.0},
   ]
-  verdict = failure_modes.verdict("clusters", _TRUTH, rows)
-  assert verdict["fails"] is fails
-  np.testing.assert_allclose(verdict["elbo_gain"], 1.5 - neg_elbo)
-  np.testing.assert_allclose(verdict["kl_excess"], kl - 0.05)
-  assert verdict["expected"] is True
+  verdict = failure_modes.verdict("clusters", truth, rows)
+  assert verdict["training_fails"] is fails
+  assert verdict["objective_fails"] is fails
+  np.testing.assert_allclose(verdict["gain"], 1.5 - neg_elbo)
+  np.testing.assert_allclose(verdict["walk_gain"], 1.5 - neg_elbo)
+  assert verdict["paper"] is True
+
+
+def test_no_walk_no_verdict_on_the_objective():
+  rows = [
+    {"start": "truth", "method": name, "neg_elbo": 1.0, "kl": 0.0}
+    for name in ("vae", "nvp", "iwae_10")
+  ]
+  verdict = failure_modes.verdict("circle", {"neg_elbo": 1.5}, rows)
+  assert verdict["objective_fails"] is None
+  assert verdict["training_fails"] is False
 
 
 @pytest.mark.slow

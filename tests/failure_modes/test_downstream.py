@@ -7,9 +7,9 @@ import pytest
 from scipy import spatial, stats
 
 from geco_tf.failure_modes import (
-  conditions,
   downstream,
   ground_truths,
+  mean_field,
   methods,
   semi_supervised,
 )
@@ -26,14 +26,14 @@ _TINY = downstream.Effort(
 def test_gap_at_entangled_axes_is_that_of_the_best_gaussian_by_quadrature():
   truth = downstream.correlated_factors(0.8, 0.5)
   x = truth.sample(5, seed=0).x
-  fit = conditions.best_mean_field(
+  fit = mean_field.best_mean_field(
     truth.decode, truth.variance, x, truth.latent_grid()
   )
   np.testing.assert_allclose(
     fit.gap, downstream.gap_of_factors(0.8, 0.5), atol=2e-3
   )
   entangled = truth.alternative
-  fit = conditions.best_mean_field(
+  fit = mean_field.best_mean_field(
     entangled.decode, entangled.variance, x, entangled.latent_grid()
   )
   np.testing.assert_allclose(fit.gap, 0.0, atol=2e-3)
@@ -74,9 +74,8 @@ def test_projection_is_the_nearest_point():
 @pytest.fixture(scope="module")
 def classifier():
   truth = ground_truths.get("circle")
-  return downstream._BayesClassifier(truth, [-0.5, 0.5]), truth.sample(
-    60, seed=0
-  )
+  drawn = truth.sample(100, seed=0)
+  return downstream._BayesClassifier(truth, [-0.5, 0.5]), drawn
 
 
 def test_classifier_has_the_true_posteriors_mass(classifier):

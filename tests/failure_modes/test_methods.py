@@ -35,7 +35,7 @@ def _fit(data, method, **options):
       "num_restarts": 2,
       "hidden_sizes": (),
       "num_steps": 1_500,
-      "learning_rate": 3e-2,
+      "learning_rate": 6e-2,
       **options,
     },
   )

@@ -50,7 +50,7 @@ def test_likelihood_of_a_label_is_quadratures(data):
   )
   for i, label in enumerate((0.0, 1.0)):
     np.testing.assert_allclose(
-      found[..., i], _log_given(model, data, label), atol=0.02
+      found[..., i], _log_given(model, data, label), atol=0.03
     )
 
 
@@ -63,12 +63,11 @@ def test_unlabelled_loss_is_above_the_exact_neg_log_likelihood(
   model = _model(data, label, _METHODS[name])
   loss = semi_supervised._Loss(model, 0.1)
   rows = tf.constant([data, data], tf.float32)
-  bounds = []
-  for i in range(300):
-    noise = tf.random.stateless_normal([2, 30, 2], [0, i])
-    error, kl = loss._unlabelled(rows, noise)
-    bounds.append(0.5 * error / model.variance + kl)
-  bounds = np.array(bounds) + np.log(2.0 * np.pi * model.variance)
+  noise = tf.random.stateless_normal([2, 300 * 30, 2], [0, 0])
+  error, kl = loss._unlabelled(tf.tile(rows, [1, 300, 1]), noise)
+  bounds = np.reshape(0.5 * error / model.variance + kl, [2, 300, 30])
+  bounds = np.swapaxes(bounds, 0, 1)
+  bounds = bounds + np.log(2.0 * np.pi * model.variance)
   if label == "discrete":
     labels = (0.0, 1.0)
   else:
