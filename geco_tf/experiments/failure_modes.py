@@ -82,7 +82,7 @@ class Scale(NamedTuple):
   hidden_sizes: tuple[int, ...] = (50, 50, 50)
   num_moves: int = 400  # Of the search for a simpler model.
   walk_steps: int = 40  # From the truth with unlimited networks.
-  walk_points: int = 300
+  walk_points: int = 600
   # x where models are measured at, by number of latents.
   num_points: Mapping[int, int] = types.MappingProxyType({1: 700, 2: 150})
   methods: Mapping[str, _Methods] = types.MappingProxyType(

@@ -9,8 +9,8 @@ from geco_tf import errors
 from geco_tf.failure_modes import ground_truths, walks
 
 
-def _walk(truth, num_steps, num_points=100):
-  data = truth.data_grid(1.0, 1e-7).thinned(num_points)
+def _walk(truth, num_steps):
+  data = truth.data_grid(1.0, 1e-7)
   return data, walks.from_truth(truth, num_steps=num_steps, data=data)
 
 
