@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from geco_tf.failure_modes import diagnose
+
 # Nats per row below which a difference is not worth a user's time.
 _LEAST_NATS = 0.1
 # Standard errors that a difference must be of, to be called one.
@@ -14,6 +16,7 @@ _ERRORS = 3.0
 _LEAST_NOISE_RATIO = 1.1
 _LEAST_MARGINAL_KL = 0.5
 _P_VALUE = 0.01
+_LABELS = diagnose.LABELS
 
 
 class Finding(NamedTuple):
@@ -68,7 +71,7 @@ def _sacrificed_density(diagnosis) -> Finding:
   return Finding(
     "p(x) given up for easy inference",
     bool(loss > max(_LEAST_NATS, _ERRORS * error, luck)),
-    f"held-out rows are {loss:.2f} ± {error:.2f} nats "
+    f"held-out rows are {abs(loss):.2f} ± {error:.2f} nats "
     f"{'likelier' if loss > 0 else 'less likely'} under "
     f"{_LABELS[richer]} than under the mean-field VAE (between restarts: ± "
     f"{luck:.2f})",
@@ -93,14 +96,27 @@ def _posterior_gap(diagnosis) -> Finding:
 def _noise_bias(diagnosis) -> Finding:
   methods = diagnosis["methods"]
   ours = _best(methods, "mean_field", "variance")
-  other = min(_best(methods, n, "variance") for n in ("nvp", "iwae"))
-  spread = max(np.std(np.log(methods["mean_field"]["variance"])), 0.0)
+  # A σ² that held-out rows speak against is no witness.
+  least = _best(methods, "mean_field", "log_likelihood") - _LEAST_NATS
+  other = min(
+    (
+      _best(methods, n, "variance")
+      for n in ("nvp", "iwae")
+      if _best(methods, n, "log_likelihood") > least
+    ),
+    default=ours,
+  )
+  spread = np.std(np.log(methods["mean_field"]["variance"]))
   ratio = ours / other
   return Finding(
     "noise overestimated",
     bool(ratio > _LEAST_NOISE_RATIO and np.log(ratio) > 2.0 * spread),
-    f"σ² is {ours:.3g} with the mean-field VAE and {other:.3g} with a richer "
-    f"posterior: {ratio:.2f} times",
+    f"σ² is {ours:.3g} with the mean-field VAE"
+    + (
+      f" and {other:.3g} with a richer posterior: {ratio:.2f} times"
+      if other != ours
+      else "; no richer posterior explains held-out rows as well"
+    ),
     "Train with GECO at the κ that your measurement error implies (in units "
     "of a column's standard deviation), in place of learning σ².",
   )
@@ -190,11 +206,3 @@ def _wrong_density(diagnosis) -> Finding:
     if len(told) == len(rows)
     else "Prefer a method whose samples cannot be told.",
   )
-
-
-_LABELS = {
-  "mean_field": "mean field",
-  "nvp": "NVP",
-  "iwae": "IWAE",
-  "geco": "GECO",
-}

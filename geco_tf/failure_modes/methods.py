@@ -228,7 +228,7 @@ def train(
   )
   trainer.run(on_progress)
   if method.is_constrained:
-    _set_variance(ensemble, data, seed)
+    set_variance(ensemble, data, seed)
 
 
 def start_at(
@@ -393,7 +393,7 @@ class _PosteriorFit(descent.Loss):
     return -tf.reduce_mean(log_q[..., 0], axis=1), None
 
 
-def _set_variance(
+def set_variance(
   ensemble: ensembles.Ensemble, data: np.ndarray, seed: int
 ) -> None:
   """σ² = (1/ND) Σ ‖x − g(z)‖², z ~ q(z|x), over enough rows for 1 %."""

@@ -85,8 +85,8 @@ def text(
     "",
     f"Diagnosis of {source}",
     f"{data['rows']:,} rows of {len(data['columns'])} columns; "
-    f"{data['training_rows']:,} to train on, {data['measured_rows']:,} held "
-    "out and measured.",
+    f"{data['training_rows']:,} to train on, {data['held_back_rows']:,} to "
+    f"choose when to stop, {data['measured_rows']:,} held out and measured.",
     "Every column is standardised (less its mean, over its standard "
     "deviation): nats, σ² and κ are in those units.",
     f"{settings['num_restarts']} restarts of each method, "
@@ -113,16 +113,17 @@ _COLUMNS = (
   ("gap", "posterior_gap", ".2f"),
   ("σ²", "variance", ".3f"),
   ("active", "active_units", ".0f"),
+  ("best step", "best_step", ".0f"),
 )
 
 
 def _table_lines(found: Mapping[str, Any]) -> list[str]:
   table = rich_table.Table(box=None, pad_edge=False)
-  table.add_column("method")
+  table.add_column("method", no_wrap=True)
   for title, _, _ in _COLUMNS:
-    table.add_column(title, justify="right")
+    table.add_column(title, justify="right", no_wrap=True)
   for title in ("marginal KL", "MMD p", "told apart"):
-    table.add_column(title, justify="right")
+    table.add_column(title, justify="right", no_wrap=True)
   for name, row in found["methods"].items():
     best = row["best"]
     cells = [
@@ -140,7 +141,7 @@ def _table_lines(found: Mapping[str, Any]) -> list[str]:
   table.add_row(
     "training rows", *blank, *_test_cells(found["data"]["real_data"])
   )
-  console = rich_console.Console(width=100)
+  console = rich_console.Console(width=140)
   with console.capture() as capture:
     console.print(table)
   return [line.rstrip() for line in capture.get().splitlines()]
