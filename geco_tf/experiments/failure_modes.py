@@ -146,7 +146,7 @@ def run_at(scale: Scale, settings: Settings, folder: Folder) -> dict[str, Any]:
       for method in chosen
     ]
     results[name] = {
-      **{k: v for k, v in truths[name].items() if k != "density"},
+      **_without_images(truths[name]),
       "trained": rows,
       "verdict": verdict(name, truths[name], rows),
     }
@@ -376,6 +376,14 @@ def verdict(
     "training_fails": _fails(gain, kl - min(rivals)),
     "paper": PAPER_FAILS[name],
   }
+
+
+def _without_images(truth: Mapping[str, Any]) -> dict[str, Any]:
+  """What is known of a truth, as results.json has it."""
+  kept = {k: v for k, v in truth.items() if k != "density"}
+  if "walk" in kept:
+    kept["walk"] = {k: v for k, v in kept["walk"].items() if k != "density"}
+  return kept
 
 
 def _fails(gain: float, kl: float) -> bool:
