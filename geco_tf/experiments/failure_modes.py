@@ -249,7 +249,6 @@ class _Example:
       num_steps=self._scale.num_steps,
       batch_size=self._scale.batch_size,
       seed=self._seed,
-      is_started=start == "truth",
     )
     return self._measure(model)
 

@@ -57,26 +57,20 @@ class RestartErrors(constraints_base.PositiveErrorConstraint):
 
     C_r = Σ_d (x_rd − g_rd)² − D κ²
 
-  It is `constraints.ReconstructionError` for every restart.
+  It is `constraints.ReconstructionError` for every restart, but for where λ
+  starts: at 1/2κ². κ is the noise here, and networks this small are trained
+  before a λ that starts at the data's scale has climbed to it.
   """
 
-  def __init__(
-    self,
-    kappa: float,
-    num_restarts: int,
-    *,
-    initial_multiplier: float | None = None,
-  ):
+  def __init__(self, kappa: float, num_restarts: int):
     """Builds the constraint.
 
     Args:
       kappa: the RMSE per dimension.
       num_restarts: R.
-      initial_multiplier: None is the data's scale, as for one model.
     """
     self.name = "re"
     self.size = num_restarts
-    self._initial_multiplier = initial_multiplier
     self._bound = kappa**2
     self._one = reconstruction_error.ReconstructionError(kappa)
 
@@ -101,14 +95,11 @@ class RestartErrors(constraints_base.PositiveErrorConstraint):
     error = squared_error
     if error is None:
       error = tf.reduce_sum((targets - reconstruction) ** 2, axis=2)
-    start = 0.5 / tf.math.reduce_variance(targets, axis=[0, 2])
-    if self._initial_multiplier is not None:
-      start = tf.fill([self.size], self._initial_multiplier)
     return constraints_base.ConstraintValue(
       violation=error - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=start,
+      initial_multiplier=tf.fill([self.size], 0.5 / self._bound),
     )
 
   def is_satisfied(
@@ -175,7 +166,6 @@ def fit(
     batch_size=batch_size,
     learning_rate=learning_rate,
     seed=seed,
-    is_started=start is not None,
     on_progress=on_progress,
   )
   return ensemble
@@ -190,7 +180,6 @@ def train(
   batch_size: int = 100,
   learning_rate: float = 3e-3,
   seed: int = 0,
-  is_started: bool = False,
   on_progress: descent.OnProgress | None = None,
 ) -> None:
   """Trains an ensemble from where it stands.
@@ -206,12 +195,10 @@ def train(
     batch_size: as there.
     learning_rate: as there.
     seed: as there.
-    is_started: the ensemble is a model of these data already, so that GECO's λ
-      starts at 1/2σ² and not at the data's scale.
     on_progress: as there.
   """
   if method.is_constrained:
-    loss: descent.Loss = _ConstrainedLoss(ensemble, is_started)
+    loss: descent.Loss = _ConstrainedLoss(ensemble)
   else:
     loss = _Bound(ensemble, method)
   decoder_variables = ensemble.decoder.trainable_variables
@@ -338,17 +325,11 @@ class _Bound(descent.Loss):
 class _ConstrainedLoss(descent.Loss):
   """GECO: KL under an RMSE of at most σ, a multiplier for each restart."""
 
-  def __init__(self, ensemble: ensembles.Ensemble, is_started: bool):
+  def __init__(self, ensemble: ensembles.Ensemble):
     self._ensemble = ensemble
     # Every restart has the same one to begin with.
-    variance = float(ensemble.variance[0])
-    self.geco = geco.GECO(
-      RestartErrors(
-        math.sqrt(variance),
-        ensemble.num_restarts,
-        initial_multiplier=0.5 / variance if is_started else None,
-      )
-    )
+    kappa = math.sqrt(float(ensemble.variance[0]))
+    self.geco = geco.GECO(RestartErrors(kappa, ensemble.num_restarts))
 
   def __call__(self, batch):
     model = self._ensemble
