@@ -95,7 +95,8 @@ def _cloud(ax: mpl_axes.Axes, points: np.ndarray, colour: str) -> None:
   if points.shape[1] == 1:
     ax.hist(points[:, 0], bins=20, histtype="step", color=colour)
   else:
-    ax.scatter(*points.T, s=5, color=colour, alpha=0.65, linewidths=0)
+    first, second = points.T
+    ax.scatter(first, second, s=5, color=colour, alpha=0.65, linewidths=0)
 
 
 def _dots(
