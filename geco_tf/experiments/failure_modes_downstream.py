@@ -60,7 +60,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
   (c) Accuracy on attacked points after projecting them onto g's curve.
   (d) The distance between p(x|y) of two labels, with 100 labels in 2,000 rows.
 
-  Cost: half an hour on one core: 25 trainings of five restarts.
+  Cost: half an hour on one core: 31 trainings of five restarts.
   """
   return run_at(_SCALES[settings.scale], settings, folder)
 

@@ -61,6 +61,8 @@ class Settings:
       value = getattr(self, field.name)
       if field.name != "seed" and value is not None and not value > 0:
         raise errors.UserError(f"`{field.name}` must be positive; got {value}.")
+    if self.seed < 0:
+      raise errors.UserError(f"`seed` must not be negative; got {self.seed}.")
     for name in ("test_share", "stop_share"):
       share = getattr(self, name)
       if not share < 1.0:
@@ -115,6 +117,11 @@ def diagnose(
   test = split.test[:_MAX_TEST_ROWS]
   num_held_back = max(1, round(settings.stop_share * len(split.train)))
   train, held_back = np.split(split.train, [-num_held_back])
+  if len(train) < 2:
+    raise errors.UserError(
+      f"`stop_share` must leave two rows or more; {settings.stop_share} leaves "
+      f"{len(train)} of {len(split.train)}."
+    )
   found: dict[str, Any] = {}
   samples = {"held out": test}
   kappa = settings.kappa or 0.0
@@ -157,7 +164,8 @@ def warnings(num_rows: int, num_columns: int, settings: Settings) -> list[str]:
     found.append(
       f"The decoder has {parameters:,} parameters and the training rows hold "
       f"{num_rows * num_columns:,} numbers: it can learn them by heart. Gather "
-      f"{math.ceil(parameters / num_columns):,} rows, or lower --hidden_size."
+      f"more, until {math.ceil(parameters / num_columns):,} rows are trained "
+      "on, or lower --hidden_size."
     )
   if latents >= num_columns:
     found.append(

@@ -75,7 +75,7 @@ def _sacrificed_density(diagnosis) -> Finding:
     f"{'likelier' if loss > 0 else 'less likely'} under "
     f"{_LABELS[richer]} than under the mean-field VAE (between restarts: ± "
     f"{luck:.2f})",
-    "Use a richer posterior (--posterior=nvp) or an IWAE: the decoder was "
+    "Use a richer posterior (NVP) or an IWAE: the decoder was "
     "bent so that a Gaussian would do.",
   )
 
@@ -132,7 +132,7 @@ def _unused_latents(diagnosis) -> Finding:
   return Finding(
     "latents that nothing uses",
     most < size,
-    f"of {size} latents are used: {used}",
+    f"latents that are used, of {size}: {used}",
     f"Set --latent_size={max(1, most)}, or find out with a larger κ whether "
     "fewer do.",
   )
@@ -171,8 +171,8 @@ def _overfitting(diagnosis) -> Finding:
     bool(drop["mean_field"] > max(0.1 * columns, gap)),
     f"the mean-field ELBO falls by {drop['mean_field']:.2f} nats from training "
     f"to held-out rows; least with {_LABELS[least]}, by {drop[least]:.2f}",
-    "Gather rows, lower --hidden_size or --num_steps, or use GECO with a "
-    "larger --kappa. The other findings hold for this overfitted model.",
+    "Gather rows, lower --hidden_size, or use GECO with a larger --kappa. "
+    "The other findings hold for this overfitted model.",
   )
 
 
@@ -200,9 +200,8 @@ def _wrong_density(diagnosis) -> Finding:
     bool(told),
     f"{who} samples are told from held-out rows; a classifier is right for "
     f"{accuracies} (training rows against held-out ones: {real:.0%})",
-    "If it is all of them: a Gaussian of one σ for every column may be "
-    "the wrong noise; transform skewed columns (logarithm), or raise "
-    "--latent_size."
+    "A Gaussian of one σ for every column may be the wrong noise; "
+    "transform skewed columns (logarithm), or raise --latent_size."
     if len(told) == len(rows)
     else "Prefer a method whose samples cannot be told.",
   )

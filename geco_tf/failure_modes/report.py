@@ -45,7 +45,8 @@ def run(
   """
   settings.check()
   table = tables.read(data)
-  num_train = round((1.0 - settings.test_share) * len(table.values))
+  share = (1.0 - settings.test_share) * (1.0 - settings.stop_share)
+  num_train = round(share * len(table.values))
   warnings = diagnose.warnings(num_train, table.values.shape[1], settings)
   for warning in warnings:
     say(f"warning: {warning}")
@@ -95,6 +96,13 @@ def text(
     "the spread of all.",
     "",
     *_table_lines(found),
+    "",
+    "gap: ln p(x) less the ELBO. active: latents that move with x. marginal "
+    "KL: KL(q(z) ‖ prior).",
+    "MMD p: of a two-sample test, small if samples differ from held-out rows. "
+    "told apart: how often a",
+    "classifier is right, ½ if they do not (95 % interval). An IWAE's gap is "
+    "wide: it trains another bound.",
     "",
     "Present:",
     *_finding_lines(judged, True),

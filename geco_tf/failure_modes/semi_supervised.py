@@ -22,7 +22,13 @@ import tensorflow as tf
 
 from geco_tf import errors, geco
 from geco_tf.constraints import base as constraints_base
-from geco_tf.failure_modes import dense, descent, methods, posteriors
+from geco_tf.failure_modes import (
+  dense,
+  descent,
+  ensembles,
+  methods,
+  posteriors,
+)
 
 LABELS = ("discrete", "continuous")
 # Points of z behind ln p(x|y), and how much wider than the prior they lie.
@@ -187,7 +193,8 @@ def fit(
     The trained models.
 
   Raises:
-    UserError: if there are no labels, or not so many.
+    UserError: if there are no labels, not so many, or other ones; if data is
+      not a finite table.
   """
   if labels is None:
     raise errors.UserError(
@@ -198,6 +205,8 @@ def fit(
       f"`num_labelled` must be 1 to the number of rows, {len(data)}; got "
       f"{num_labelled}."
     )
+  data = ensembles.check_table(data)
+  _check_labels(np.asarray(labels), label, len(data), num_labelled)
   model = Model(
     data,
     label=label,
@@ -223,6 +232,27 @@ def fit(
   )
   trainer.run()
   return model
+
+
+def _check_labels(
+  labels: np.ndarray, label: str, num_rows: int, num_labelled: int
+) -> None:
+  if labels.shape != (num_rows,):
+    raise errors.UserError(
+      f"`labels` must be one for each of {num_rows} rows; got shape "
+      f"{labels.shape}."
+    )
+  read = labels[:num_labelled]
+  if label == "discrete" and not np.isin(read, (0, 1)).all():
+    raise errors.UserError(
+      f"`labels` must be 0 or 1 in the first {num_labelled} rows; got "
+      f"{np.unique(read[~np.isin(read, (0, 1))])[0]}."
+    )
+  if not np.isfinite(read).all():
+    raise errors.UserError(
+      f"`labels` must be finite in the first {num_labelled} rows: NaN is no "
+      "label."
+    )
 
 
 class LabelErrors(constraints_base.PositiveErrorConstraint):

@@ -14,6 +14,10 @@ from geco_tf import errors
 
 # Tried in this order where an npz file holds several arrays.
 _USUAL_KEYS = ("x_train", "x", "data")
+_BYTE_ORDER_MARK = "\ufeff"  # Spreadsheets put it in front.
+_MIN_ROWS = 10
+# The classifier that samples are told from data by is judged in five folds.
+_MIN_TEST_ROWS = 5
 
 
 class Table(NamedTuple):
@@ -64,10 +68,12 @@ def checked(table: Table) -> Table:
     UserError: if rows are too few, or columns hold NaN or do not vary.
   """
   values = table.values
-  if len(values) < 10:
+  if len(values) < _MIN_ROWS:
     raise errors.UserError(
-      f"`data` must have 10 rows or more; got {len(values)}."
+      f"`data` must have {_MIN_ROWS} rows or more; got {len(values)}."
     )
+  if not values.shape[1]:
+    raise errors.UserError("`data` must have columns; got none.")
   is_bad = ~np.isfinite(values).all(axis=0)
   if is_bad.any():
     raise errors.UserError(
@@ -87,18 +93,26 @@ def split(table: Table, *, test_share: float, seed: int) -> Split:
   """Draws test rows at random and standardises by the others.
 
   Raises:
-    UserError: if a column varies only in the rows held out.
+    UserError: if too few rows are left, or a column varies only in those held
+      out.
   """
   rng = np.random.default_rng(seed)
   rows = rng.permutation(len(table.values))
-  num_test = max(2, round(test_share * len(rows)))
+  num_test = max(_MIN_TEST_ROWS, round(test_share * len(rows)))
   test, train = table.values[rows[:num_test]], table.values[rows[num_test:]]
-  mean, deviation = train.mean(axis=0), train.std(axis=0)
-  if not deviation.all():
+  if len(train) < 2:
+    raise errors.UserError(
+      f"`test_share` must leave two rows or more; {test_share} leaves "
+      f"{len(train)} of {len(rows)}."
+    )
+  # Not by the deviation: that of a repeated .1 may be a rounding error.
+  is_constant = train.max(axis=0) == train.min(axis=0)
+  if is_constant.any():
     raise errors.UserError(
       "`data` must vary in the training rows too; one value alone stands "
-      f"there in {_named(table.columns, deviation == 0)}. Leave these out."
+      f"there in {_named(table.columns, is_constant)}. Leave these out."
     )
+  mean, deviation = train.mean(axis=0), train.std(axis=0)
   return Split(
     (train - mean) / deviation, (test - mean) / deviation, mean, deviation
   )
@@ -114,7 +128,13 @@ def _read_npz(path: str, key: str | None) -> Table:
         if key not in keys:
           raise errors.unknown_name(f"array of {path!r}", key, keys)
         values = arrays[key]
-    except (zipfile.BadZipFile, ValueError, AttributeError, TypeError) as error:
+    except (
+      zipfile.BadZipFile,
+      tf.errors.OpError,
+      ValueError,
+      AttributeError,
+      TypeError,
+    ) as error:
       if isinstance(error, errors.UserError):
         raise
       raise errors.UserError(f"{path!r} is no npz file: {error}.") from error
@@ -147,9 +167,16 @@ def _read_csv(path: str) -> Table:
       raise errors.UserError(f"{path!r} is no text: {error}.") from error
   if not lines:
     raise errors.UserError(f"{path!r} must hold rows; it is empty.")
+  lines[0][0] = lines[0][0].removeprefix(_BYTE_ORDER_MARK)
   columns = tuple(str(i) for i in range(len(lines[0])))
-  if not all(_is_number(cell) for cell in lines[0]):
+  # A row of numbers of which some are missing is no header.
+  if any(cell.strip() and not _is_number(cell) for cell in lines[0]):
     columns, lines = tuple(c.strip() for c in lines[0]), lines[1:]
+  if len(columns) == 1 and (";" in columns[0] or "\t" in columns[0]):
+    raise errors.UserError(
+      f"`data` must have commas between columns; {path!r} begins with "
+      f"{columns[0]!r}."
+    )
   rows = [_numbers(row, columns, line) for line, row in enumerate(lines, 1)]
   return Table(np.array(rows, np.float64).reshape(-1, len(columns)), columns)
 

@@ -60,6 +60,8 @@ def samples(
 ) -> mpl_figure.Figure:
   """Data and samples on the two principal axes of the data.
 
+  Of a single column there is one axis, and a histogram over it.
+
   Args:
     points: "held out" and each method's samples, [M, D].
     labels: method → what the picture calls it.
@@ -81,12 +83,20 @@ def samples(
       ax.set_title(labels.get(name, name))
       ax.set_xlabel("1st principal axis")
       if name != "held out":
-        ax.scatter(*own.T, s=5, color=style.GREY, alpha=0.6, linewidths=0)
+        _cloud(ax, own, style.GREY)
       colour = style.BLACK if name == "held out" else style.BLUE
-      shown = (sample - center) @ plane
-      ax.scatter(*shown.T, s=5, color=colour, alpha=0.7, linewidths=0)
-    panels[0].set_ylabel("2nd principal axis")
+      _cloud(ax, (sample - center) @ plane, colour)
+    is_plane = plane.shape[1] == 2
+    panels[0].set_ylabel("2nd principal axis" if is_plane else "rows")
   return figure
+
+
+def _cloud(ax: mpl_axes.Axes, points: np.ndarray, colour: str) -> None:
+  if points.shape[1] == 1:
+    ax.hist(points[:, 0], bins=20, histtype="step", color=colour)
+  else:
+    first, second = points.T
+    ax.scatter(first, second, s=5, color=colour, alpha=0.65, linewidths=0)
 
 
 def _dots(

@@ -15,6 +15,7 @@ from geco_tf.failure_modes import (
   report,
   tables,
 )
+from geco_tf.figures import diagnosis as figures
 
 _SETTINGS = diagnose.Settings(
   latent_size=2,
@@ -101,6 +102,14 @@ def test_report_leaves_numbers_words_and_pictures(diagnosed):
   for stem in ("diagnosis", "samples"):
     for suffix in ("png", "svg"):
       assert (folder / f"{stem}.{suffix}").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("num_columns", [1, 3])
+def test_samples_are_drawn_whatever_the_columns(num_columns):
+  points = np.random.default_rng(0).normal(size=[20, num_columns])
+  figure = figures.samples({"held out": points, "nvp": points}, diagnose.LABELS)
+  shown = [len(ax.collections) + len(ax.patches) for ax in figure.axes]
+  assert shown == [1, 2]
 
 
 def test_progress_is_told_for_every_method(diagnosed):
@@ -194,7 +203,7 @@ def test_warning_counts_the_parameters_of_the_decoder():
   assert not few
   (warning,) = diagnose.warnings(15, 3, _SETTINGS)
   assert "47 parameters" in warning
-  assert "16 rows" in warning
+  assert "16 rows are trained on" in warning
 
 
 def test_warning_when_latents_compress_nothing():
@@ -209,6 +218,8 @@ def test_warning_when_latents_compress_nothing():
     ({"num_restarts": 0}, "`num_restarts` must be positive; got 0"),
     ({"kappa": -0.1}, "`kappa` must be positive; got -0.1"),
     ({"test_share": 1.0}, "`test_share` must be below 1"),
+    ({"stop_share": 0.99}, r"`stop_share` must leave .* leaves 0 of 15"),
+    ({"seed": -1}, "`seed` must not be negative; got -1"),
   ],
 )
 def test_error_when_a_setting_is_out_of_range(changes, message):

@@ -127,6 +127,9 @@ def test_labelled_rows_are_told_apart_after_training():
     (None, {}, "`labels` must be given to train with supervision"),
     (np.zeros(30), {"num_labelled": 31}, "`num_labelled` must be 1 to"),
     (np.zeros(30), {"label": "discreet"}, "did you mean 'discrete'"),
+    (np.zeros(29), {}, "`labels` must be one for each of 30 rows"),
+    (np.full(30, 2), {}, r"`labels` must be 0 or 1 in the first .* got 2"),
+    (np.full(30, np.nan), {"label": "continuous"}, "NaN is no label"),
   ],
 )
 def test_error_when_labels_will_not_do(data, labels, options, message):

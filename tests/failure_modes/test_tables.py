@@ -45,6 +45,38 @@ def test_csv_is_read_with_and_without_a_header(tmp_path, rows, header):
   assert table.columns == (("a", "b", "c") if header else ("0", "1", "2"))
 
 
+@pytest.mark.parametrize("first", ["1,,3", ",2,3"])
+def test_first_row_with_a_missing_number_is_no_header(tmp_path, first):
+  spec = _csv(tmp_path, f"{first}\n" + "1,2,3\n" * 12)
+  with pytest.raises(errors.UserError, match="NaN or infinity stands in"):
+    tables.read(spec)
+
+
+@pytest.mark.parametrize("header", ["a,b,c\n", ""])
+def test_byte_order_mark_of_a_csv_is_dropped(tmp_path, rows, header):
+  lines = "\n".join(",".join(str(v) for v in row) for row in rows)
+  table = tables.read(_csv(tmp_path, f"\ufeff{header}{lines}"))
+  np.testing.assert_allclose(table.values, rows)
+  assert table.columns[0] == ("a" if header else "0")
+
+
+def test_held_out_rows_are_enough_for_the_tests_of_them(rows):
+  table = tables.Table(rows[:10], ("a", "b", "c"))
+  split = tables.split(table, test_share=0.01, seed=0)
+  assert (len(split.train), len(split.test)) == (5, 5)
+
+
+def test_error_when_no_rows_are_left_to_train_on(rows):
+  table = tables.Table(rows, ("a", "b", "c"))
+  with pytest.raises(errors.UserError, match=r"`test_share`.*leaves 0 of 20"):
+    tables.split(table, test_share=0.99, seed=0)
+
+
+def test_error_when_there_are_no_columns():
+  with pytest.raises(errors.UserError, match="must have columns"):
+    tables.checked(tables.Table(np.zeros([20, 0]), ()))
+
+
 def test_split_is_standardised_by_the_training_rows(rows):
   table = tables.Table(1e6 + 100.0 * rows, ("a", "b", "c"))
   split = tables.split(table, test_share=0.25, seed=0)
@@ -115,6 +147,7 @@ def test_error_names_constant_columns(tmp_path, rows):
     ("a,b\n1,2\n3\n", "2 columns in every row; row 2 has 1"),
     ("a,b\n1,2\n3,x\n", "row 2, column b, is 'x'"),
     ("a,b\n1,2\n3,4\n", "10 rows or more; got 2"),
+    ("a;b\n1;2\n", "commas between columns.*begins with 'a;b'"),
   ],
 )
 def test_error_when_csv_is_no_table(tmp_path, text, message):
@@ -122,10 +155,12 @@ def test_error_when_csv_is_no_table(tmp_path, text, message):
     tables.read(_csv(tmp_path, text))
 
 
-def test_error_when_a_column_varies_in_held_out_rows_alone():
+# The deviation of a repeated .1 is a rounding error, and not 0.
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_error_when_a_column_varies_in_held_out_rows_alone(value):
   values = np.random.default_rng(0).normal(size=[20, 2])
-  values[:, 1] = 0.0
+  values[:, 1] = value
   # The permutation of seed 0 holds this row out.
   values[np.random.default_rng(0).permutation(20)[0], 1] = 1.0
   with pytest.raises(errors.UserError, match=r"training rows too.*column b"):
-    tables.split(tables.Table(values, ("a", "b")), test_share=0.2, seed=0)
+    tables.split(tables.Table(values, ("a", "b")), test_share=0.3, seed=0)
