@@ -94,10 +94,14 @@ class Trainer:
         self._encoder, num_steps * encoder_steps, learning_rate
       )
 
-  def run(self, on_progress: OnProgress | None = None) -> None:
-    """All steps."""
-    for first in range(0, self._num_steps, STEPS_PER_CALL):
-      end = min(first + STEPS_PER_CALL, self._num_steps)
+  def run(
+    self,
+    on_progress: OnProgress | None = None,
+    steps_per_call: int = STEPS_PER_CALL,
+  ) -> None:
+    """All steps; on_progress is called after every so many."""
+    for first in range(0, self._num_steps, steps_per_call):
+      end = min(first + steps_per_call, self._num_steps)
       loss = self._steps(tf.constant(first), tf.constant(end))
       if on_progress is not None:
         on_progress(end, loss.numpy())

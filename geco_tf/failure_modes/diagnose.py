@@ -29,6 +29,7 @@ from geco_tf.failure_modes import (
 _MAX_TEST_ROWS = 1_000
 _MAX_MIXTURE_ROWS = 4_000
 _ELBO_SAMPLES = 200
+_STEPS_PER_LOOK = 50  # Rows held back are looked at so often.
 # A unit whose mean moves less than this is not used (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01
 
@@ -79,7 +80,7 @@ LABELS = {
   "mean_field": "mean field",
   "nvp": "NVP",
   "iwae": "IWAE (k = 10)",
-  "geco": "GECO, mean field",
+  "geco": "GECO (mean field)",
 }
 _METHODS = {
   "mean_field": methods.Method(learns_variance=True),
@@ -130,10 +131,12 @@ def diagnose(
       kappa = math.sqrt(found["nvp"]["variance"][found["nvp"]["best"]])
     say(f"{LABELS[name]}: training {settings.num_restarts} restarts")
     variance = 0.25 if name != "geco" else kappa**2
-    ensemble, steps = _fit(train, held_back, method, variance, settings, say)
+    ensemble, kept = _fit(train, held_back, method, variance, settings, say)
     say(f"{LABELS[name]}: measuring")
-    found[name], samples[name] = measure(ensemble, train, test, settings)
-    found[name]["best_step"] = steps
+    found[name], samples[name] = measure(
+      ensemble, train, test, settings, best=int(kept.elbo.argmax())
+    )
+    found[name]["best_step"] = kept.steps.tolist()
   data = {
     "rows": len(table.values),
     "training_rows": len(train),
@@ -177,8 +180,8 @@ def warnings(num_rows: int, num_columns: int, settings: Settings) -> list[str]:
 
 def _fit(
   train, held_back, method, variance, settings, say
-) -> tuple[ensembles.Ensemble, list[int]]:
-  """The trained restarts, each at its best step, and these steps."""
+) -> tuple[ensembles.Ensemble, "_BestSoFar"]:
+  """The trained restarts, each at its best step, and how good these are."""
   ensemble = ensembles.Ensemble(
     train,
     latent_size=settings.latent_size,
@@ -205,21 +208,27 @@ def _fit(
     num_steps=settings.num_steps,
     seed=settings.seed,
     on_progress=on_progress,
+    steps_per_call=_STEPS_PER_LOOK,
   )
   best.restore()
   if method.is_constrained:
     methods.set_variance(ensemble, train, settings.seed)
-  return ensemble, best.steps.tolist()
+  return ensemble, best
 
 
 class _BestSoFar:
-  """Of each restart the weights with the highest ELBO on rows held back."""
+  """Of each restart the weights with the highest ELBO on rows held back.
+
+  Attributes:
+    elbo: that ELBO, [R], nats a row.
+    steps: when it was, [R].
+  """
 
   def __init__(self, ensemble: ensembles.Ensemble, rows: np.ndarray, seed: int):
     self._ensemble = ensemble
     self._rows = rows[:_MAX_TEST_ROWS]
     self._seed = seed
-    self._elbo = np.full(ensemble.num_restarts, -np.inf)
+    self.elbo = np.full(ensemble.num_restarts, -np.inf)
     self._weights = [v.numpy() for v in ensemble.variables]
     self.steps = np.zeros(ensemble.num_restarts, int)
 
@@ -227,8 +236,8 @@ class _BestSoFar:
     """Keeps what is better now; returns the ELBOs [R]."""
     found = self._ensemble.elbo(self._rows, num_samples=20, seed=self._seed)
     elbo = found.numpy().mean(axis=1)
-    is_better = elbo > self._elbo
-    self._elbo[is_better] = elbo[is_better]
+    is_better = elbo > self.elbo
+    self.elbo[is_better] = elbo[is_better]
     self.steps[is_better] = step
     for kept, variable in zip(
       self._weights, self._ensemble.variables, strict=True
@@ -249,6 +258,8 @@ def measure(
   train: np.ndarray,
   test: np.ndarray,
   settings: Settings,
+  *,
+  best: int,
 ) -> tuple[dict[str, Any], np.ndarray]:
   """Everything that is measured of one method.
 
@@ -257,11 +268,11 @@ def measure(
     train: [N, D], what it was trained on.
     test: [M, D], what it was not.
     settings: of the user.
+    best: the restart that is looked at closer.
 
   Returns:
     Lists over restarts ("elbo", "log_likelihood", "variance", …; means over
-    rows, nats), numbers of the restart with the best ELBO in training ("best"),
-    and samples of that one, [M, D].
+    rows, nats), more of the best one, and samples of it, [M, D].
   """
   seed = settings.seed + 1
   train_part = train[: len(test)]
@@ -270,7 +281,6 @@ def measure(
     test, num_samples=settings.num_importance_samples, seed=seed
   ).numpy()
   train_elbo = ensemble.elbo(train_part, num_samples=50, seed=seed).numpy()
-  best = int(train_elbo.mean(axis=1).argmax())
   samples = ensemble.sample(len(test), seed=seed)[best].numpy()
   found = {
     "best": best,
@@ -322,7 +332,9 @@ def marginal_kl(
     seed: of the samples.
 
   Returns:
-    "value" [R], nats, and "bias_bound".
+    "value" [R], nats; "without_own" [R], where q(z_s) leaves out the row that
+    z_s comes from, which few narrow posteriors that do not overlap lower; and
+    "bias_bound".
 
   Source: "Taming VAEs", appendix D.
   """
@@ -332,8 +344,12 @@ def marginal_kl(
   log_prior = posteriors.log_prior(latents).numpy()
   pairs = ensemble.posterior_log_prob(mixture, latents).numpy()
   log_q = np.logaddexp.reduce(pairs, axis=1) - math.log(len(mixture))
+  own = np.arange(len(rows))
+  pairs[:, own, own] = -np.inf
+  without_own = np.logaddexp.reduce(pairs, axis=1) - math.log(len(mixture) - 1)
   return {
     "value": _means(log_q - log_prior),
+    "without_own": _means(without_own - log_prior),
     "bias_bound": math.log(len(train) / len(mixture)),
   }
 

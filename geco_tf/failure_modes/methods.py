@@ -181,6 +181,7 @@ def train(
   learning_rate: float = 3e-3,
   seed: int = 0,
   on_progress: descent.OnProgress | None = None,
+  steps_per_call: int = descent.STEPS_PER_CALL,
 ) -> None:
   """Trains an ensemble from where it stands.
 
@@ -196,6 +197,7 @@ def train(
     learning_rate: as there.
     seed: as there.
     on_progress: as there.
+    steps_per_call: between its calls.
   """
   if method.is_constrained:
     loss: descent.Loss = _ConstrainedLoss(ensemble)
@@ -213,7 +215,7 @@ def train(
     num_steps=num_steps,
     learning_rate=learning_rate,
   )
-  trainer.run(on_progress)
+  trainer.run(on_progress, steps_per_call)
   if method.is_constrained:
     set_variance(ensemble, data, seed)
 

@@ -11,6 +11,7 @@ import rich.table as rich_table
 import tensorflow as tf
 from rich import console as rich_console
 
+from geco_tf import constraints
 from geco_tf.failure_modes import diagnose, findings, tables
 from geco_tf.figures import diagnosis as figures
 from geco_tf.figures import style
@@ -91,9 +92,9 @@ def text(
     "Every column is standardised (less its mean, over its standard "
     "deviation): nats, σ² and κ are in those units.",
     f"{settings['num_restarts']} restarts of each method, "
-    f"{settings['latent_size']} latents, {settings['num_steps']:,} steps; κ = "
-    f"{settings['kappa']:.3f}. The best restart by training ELBO is shown, ± "
-    "the spread of all.",
+    f"{settings['latent_size']} latents, {settings['num_steps']:,} steps. The "
+    "best by the rows that choose when to stop is shown, ± the spread of all.",
+    _kappa_line(found),
     "",
     *_table_lines(found),
     "",
@@ -113,6 +114,15 @@ def text(
   if warnings:
     lines += ["", "Beware:", *[f"  - {w}" for w in warnings]]
   return lines
+
+
+def _kappa_line(found: Mapping[str, Any]) -> str:
+  geco, kappa = found["methods"]["geco"], found["settings"]["kappa"]
+  rmse = geco["variance"][geco["best"]] ** 0.5
+  # Training may also stop before λ has brought the error down.
+  is_met = rmse <= (1.0 + constraints.SLACK) * kappa
+  met = "met" if is_met else "NOT met where held-back rows were likeliest"
+  return f"GECO: RMSE {rmse:.3f} for κ = {kappa:.3f}, {met}."
 
 
 _COLUMNS = (

@@ -118,6 +118,10 @@ def test_progress_is_told_for_every_method(diagnosed):
     assert any(label in line and "training" in line for line in said)
 
 
+def _marginal(value, bias_bound):
+  return {"value": value, "without_own": value, "bias_bound": bias_bound}
+
+
 def _healthy():
   """Numbers in which nothing is wrong."""
   test = {
@@ -134,7 +138,7 @@ def _healthy():
     "posterior_gap": [0.05, 0.1],
     "variance": [0.2, 0.21],
     "active_units": [2, 2],
-    "marginal_kl": {"value": [0.1, 0.1], "bias_bound": 0.0},
+    "marginal_kl": _marginal([0.1, 0.1], 0.0),
     **test,
   }
   return {
@@ -161,7 +165,7 @@ def test_nothing_is_found_where_nothing_is_wrong():
     ("mean_field", {"train_elbo": [-7.0, -7.0]}, "learned by heart"),
     (
       "mean_field",
-      {"marginal_kl": {"value": [0.9, 0.9], "bias_bound": 0.0}},
+      {"marginal_kl": _marginal([0.9, 0.9], 0.0)},
       "holes",
     ),
   ],
@@ -189,7 +193,20 @@ def test_unused_latents_and_wrong_samples_are_found():
 def test_holes_within_the_bias_of_the_estimate_are_not_holes():
   diagnosis = _healthy()
   for row in diagnosis["methods"].values():
-    row["marginal_kl"] = {"value": [0.9, 0.9], "bias_bound": 0.7}
+    row["marginal_kl"] = _marginal([0.9, 0.9], 0.7)
+  assert _present(diagnosis) == []
+
+
+def test_holes_between_few_narrow_posteriors_are_not_holes():
+  diagnosis = _healthy()
+  for row in diagnosis["methods"].values():
+    row["marginal_kl"] = _marginal([0.9, 0.9], 0.0) | {"without_own": [0.2] * 2}
+  assert _present(diagnosis) == []
+
+
+def test_noise_is_overestimated_only_if_all_richer_posteriors_say_so():
+  diagnosis = _healthy()
+  diagnosis["methods"]["iwae"]["variance"] = [0.1, 0.11]
   assert _present(diagnosis) == []
 
 
