@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy import stats
 
 from geco_tf.experiments.base import Folder, Settings
 from geco_tf.failure_modes import (
@@ -34,7 +35,7 @@ _SIZES = (1, 2, 3)
 _COMPRESSED = ("absolute_value", "clusters")
 _CORRELATION, _FACTOR_NOISE = 0.8, 0.05
 _STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-_ATTACKED = "clusters"
+_ATTACKED = "circle"
 _LABELLED = 100
 _COLLAPSED = {
   "discrete_semi_circle": (0.0, 1.0),
@@ -141,12 +142,10 @@ def _disentanglement(effort: downstream.Effort) -> dict[str, Any]:
 
 
 def _defence(effort: downstream.Effort) -> dict[str, Any]:
-  # Where clusters' function leaps: 2π / (1 + exp(−πz/2)) = 2, 4, 6.
-  leaps = np.array([2.0, 4.0, 6.0])
-  edges = 2.0 / np.pi * np.log(leaps / (2.0 * np.pi - leaps))
+  quarters = stats.norm.ppf([0.25, 0.5, 0.75])  # Equally likely classes.
   return downstream.adversarial_defence(
     ground_truths.get(_ATTACKED),
-    edges.tolist(),
+    quarters.tolist(),
     _methods("vae", "vae_learned", "iwae_10", "nvp", "geco"),
     _STRENGTHS,
     effort,
@@ -235,12 +234,17 @@ def _collapse_rows(results: Mapping[str, Any]) -> list[str]:
     truth = results[name]["truth"]["distance"]
     rows.append(f"| {name}: ground truth | {truth:.2f} | 0 | 0 |")
     rows += [
-      f"| {name}: {TITLES[method]} | {_mean(row['distance'], 2)} | "
+      f"| {name}: {_escaped(TITLES[method])} | {_mean(row['distance'], 2)} | "
       f"{_mean(row['kl'])} | {_mean(row['kl_given'])} |"
       for method, row in results[name].items()
       if isinstance(row, Mapping) and method != "truth"
     ]
   return rows
+
+
+def _escaped(text: str) -> str:
+  """A bar does not end a cell."""
+  return text.replace("|", "\\|")
 
 
 def _mean(values: Any, digits: int = 3) -> str:

@@ -154,7 +154,8 @@ def collapse(
       ax.axvline(found["truth"]["distance"], color=style.BLACK, linestyle="--")
       ax.set_xlabel("distance of p(x|y) between two labels")
       ax.set_yticks(range(len(rows)), [titles[n] for n in rows])
-    panels[0].invert_yaxis()
+    # Room for the words below the last row.
+    panels[0].set_ylim(len(rows) - 0.3, -0.6)
     for x, word in ((0.0, "collapse"), (found["truth"]["distance"], "truth")):
       panels[-1].annotate(
         word,
