@@ -112,7 +112,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
 
     −ELBO = H(x) + KL(p ‖ p_θ) + E_p KL(q(z|x) ‖ p_θ(z|x))
 
-  Cost: two and a half hours on one core; 84 trainings of ten restarts.
+  Cost: an hour and three quarters on one core; 84 trainings of ten restarts.
   """
   return run_at(_SCALES[settings.scale], settings, folder)
 
