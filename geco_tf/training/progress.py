@@ -72,6 +72,11 @@ class Progress:
       # A log file would otherwise stay empty until the run ends.
       self._console.file.flush()
 
+  def warn(self, text: str) -> None:
+    """Prints what the user should know at once, above the bar."""
+    self._console.print(f"warning: {text}", soft_wrap=True, highlight=False)
+    self._console.file.flush()
+
 
 def describe(row: Mapping[str, Any], *, kappa: float | None) -> str:
   """A row of a VAE's metrics in one line; kappa stands beside the RMSE."""

@@ -146,8 +146,9 @@ class TrainStep:
       loss, statistics = self._objective.loss(
         batch.images,
         outputs,
-        labels=batch.labels if self._has_labels else None,
-        decoder=models.decoder(self._model, batch.context),
+        **constraint_context(
+          self._model, batch, seed, has_labels=self._has_labels
+        ),
       )
       total = loss
       if outputs.auxiliary_loss is not None:
@@ -173,6 +174,27 @@ class TrainStep:
     scale = tf.where(is_finite, scale, 0.0)
     safe = [tf.math.multiply_no_nan(g, scale) for g in gradients]
     return safe, tf.cast(~is_finite, tf.float32)
+
+
+def constraint_context(
+  model: snt.Module, batch: Batch, seed: noise.Seed, *, has_labels: bool
+) -> dict[str, Any]:
+  """What constraints may ask for beside what the model returned.
+
+  Args:
+    model: gives the decoder.
+    batch: gives labels, and the decoder's context.
+    seed: of the step; constraints' noise is independent of the model's.
+    has_labels: whether the batch's labels mean anything.
+
+  Returns:
+    `labels` [B] or None, `decoder`, and `noise`: shape → standard normals.
+  """
+  return {
+    "labels": batch.labels if has_labels else None,
+    "decoder": models.decoder(model, batch.context),
+    "noise": lambda shape: noise.normal(shape, noise.fold_in(seed, 1)),
+  }
 
 
 def trainable_variables(
