@@ -99,8 +99,9 @@ def _directions(
   """Unit vectors u, of the latents' shape and type."""
   shape = [tf.shape(latents)[0], *latents.shape[1:]]
   if noise is None:
-    drawn = tf.random.stateless_normal(shape, [0, 0], dtype=latents.dtype)
+    drawn = tf.random.stateless_normal(shape, [0, 0])
   else:
-    drawn = tf.cast(noise(shape), latents.dtype)
+    drawn = noise(shape)
+  drawn = tf.cast(drawn, latents.dtype)
   axes = list(range(1, latents.shape.rank))
   return drawn * tf.math.rsqrt(tf.reduce_sum(drawn**2, axes, keepdims=True))

@@ -25,6 +25,7 @@ def windows(images: tf.Tensor, size: int, stride: int) -> tf.Tensor:
   Raises:
     UserError: if the images are not [B, H, W, C], or smaller than a window.
   """
+  images = tf.convert_to_tensor(images)
   if images.shape.rank != 4:
     raise errors.UserError(
       f"Windows need images [B, H, W, C]; got the shape {images.shape}."
