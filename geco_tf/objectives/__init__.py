@@ -8,6 +8,7 @@ from geco_tf.objectives.constrained import (
   ConstrainedDistortion,
   ConstrainedKL,
 )
+from geco_tf.objectives.context import constraint_context
 from geco_tf.objectives.elbo import (
   ELBO,
   AnnealedSigmaELBO,
@@ -39,6 +40,7 @@ __all__ = [
   "LearnedSigmaELBO",
   "Loss",
   "Objective",
+  "constraint_context",
   "register",
   "registry",
 ]

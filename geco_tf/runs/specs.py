@@ -40,7 +40,7 @@ def parse_call(text: str) -> Call:
 
   Raises:
     UserError: if what stands behind the colon is no number, or an option has no
-      "=".
+      "=" or is given twice.
   """
   head, *pairs = _COMMA.split(text)
   spec = parse(head)
@@ -52,7 +52,10 @@ def parse_call(text: str) -> Call:
       raise errors.UserError(
         f"{text!r} must be NAME:NUMBER; {spec.value!r} is no number."
       ) from None
-  return Call(spec.name, number, parse_options(pairs))
+  options = parse_options(pairs)
+  if len(options) < len(pairs):
+    raise errors.UserError(f"{text!r} must give each option once.")
+  return Call(spec.name, number, options)
 
 
 def parse_options(pairs: Iterable[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import keras
 import sonnet as snt
 import tensorflow as tf
 
-from geco_tf import models
+from geco_tf import models, objectives
 from geco_tf.data.batch import Batch
 from geco_tf.models import noise
 from geco_tf.objectives import base as objectives_base
@@ -146,7 +146,7 @@ class TrainStep:
       loss, statistics = self._objective.loss(
         batch.images,
         outputs,
-        **constraint_context(
+        **objectives.constraint_context(
           self._model, batch, seed, has_labels=self._has_labels
         ),
       )
@@ -174,27 +174,6 @@ class TrainStep:
     scale = tf.where(is_finite, scale, 0.0)
     safe = [tf.math.multiply_no_nan(g, scale) for g in gradients]
     return safe, tf.cast(~is_finite, tf.float32)
-
-
-def constraint_context(
-  model: snt.Module, batch: Batch, seed: noise.Seed, *, has_labels: bool
-) -> dict[str, Any]:
-  """What constraints may ask for beside what the model returned.
-
-  Args:
-    model: gives the decoder.
-    batch: gives labels, and the decoder's context.
-    seed: of the step; constraints' noise is independent of the model's.
-    has_labels: whether the batch's labels mean anything.
-
-  Returns:
-    `labels` [B] or None, `decoder`, and `noise`: shape → standard normals.
-  """
-  return {
-    "labels": batch.labels if has_labels else None,
-    "decoder": models.decoder(model, batch.context),
-    "noise": lambda shape: noise.normal(shape, noise.fold_in(seed, 1)),
-  }
 
 
 def trainable_variables(

@@ -209,7 +209,7 @@ class _Run:
       first = self.objective.loss(
         batch.images,
         outputs,
-        **step.constraint_context(
+        **objectives.constraint_context(
           self.model,
           batch,
           seed,
