@@ -3,8 +3,8 @@
 """Functions of a model and data that give numbers."""
 
 from geco_tf.evaluation.classification import Labeller, accuracy
-from geco_tf.evaluation.constraint_levels import Level, constraint_levels
 from geco_tf.evaluation.judging import judge_run
+from geco_tf.evaluation.levels import Level, constraint_levels
 from geco_tf.evaluation.likelihood import quantized_normal_per_dim
 from geco_tf.evaluation.reconstruction import (
   Measurement,
