@@ -39,8 +39,8 @@ def local_statistics(
     UserError: if a side is not a whole number of at least 2; of the function,
       if a window does not fit.
 
-  Source: "Taming VAEs", section 4: local means and standard deviations; the
-  scales are not said there (BUILD_NOTES).
+  Source: "Taming VAEs", Table 1, which names local means and standard
+  deviations; it does not say at which scales.
   """
   sides = [base.check_size("sides", side, least=2) for side in sides]
 

@@ -30,7 +30,7 @@ class PatchNormalizedCrossCorrelation(base.PositiveErrorConstraint):
   dimension, as one grey does under the natural multiplier of the
   reconstruction error.
 
-  Source: Rezende & Viola 2018, Table 1; the floor is ours (BUILD_NOTES).
+  Source: Rezende & Viola 2018, Table 1; the floor is ours.
   """
 
   def __init__(

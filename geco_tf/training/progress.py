@@ -118,4 +118,6 @@ def _middle(name: str) -> str:
 def _text(value: Any) -> str:
   if isinstance(value, bool):
     return "yes" if value else "no"
+  if isinstance(value, list):  # One entry for each of a vector constraint.
+    return " ".join("-" if v is None else f"{v:.4g}" for v in value)
   return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -87,7 +87,7 @@ def summarize(
   if isinstance(objective, objectives.Constrained):
     levels = _levels(objective, measurer.model, source, train.rmse)
     summary["satisfied"] = all(level.satisfied for level in levels.values())
-    summary["level"] = {n: lv.value.tolist() for n, lv in levels.items()}
+    summary["level"] = {n: _entries(lv.value) for n, lv in levels.items()}
     summary["multiplier"] = {
       name: value.numpy().tolist()
       for name, value in objective.geco.multipliers.items()
@@ -161,9 +161,15 @@ def _shown(
 
 
 def kappa(objective: objectives.Objective) -> float | None:
-  """The tolerance of the reconstruction error, where one is held."""
+  """The tolerance of the reconstruction error, where one is held.
+
+  Also where it is held in every class, channel or region: then it is for whole
+  images too.
+  """
   if isinstance(objective, objectives.Constrained):
     for constraint in objective.geco.constraints.values():
+      if isinstance(constraint, constraints.PerClass):
+        constraint = constraint.constraint
       if isinstance(constraint, constraints.ReconstructionError):
         return constraint.kappa
   return None
@@ -197,6 +203,11 @@ def _levels(
   return evaluation.constraint_levels(
     model, geco, fixed.batches, has_labels=source.train.labels is not None
   )
+
+
+def _entries(values: np.ndarray) -> Any:
+  """A number or a list of them, as JSON has them: nan is null."""
+  return np.where(np.isnan(values), None, values).tolist()
 
 
 def _draw(

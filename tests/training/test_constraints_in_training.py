@@ -12,7 +12,7 @@ from geco_tf import constraints, data, errors, evaluation, objectives, training
 from geco_tf.data import pipeline
 from geco_tf.evaluation import levels
 from geco_tf.runs import build
-from geco_tf.training import loop, report
+from geco_tf.training import loop, progress, report
 from tests.training import tiny
 
 
@@ -55,6 +55,7 @@ def test_every_constraint_moves_by_its_own_rule(trained):
 
 def test_levels_are_what_was_measured(trained):
   source = data.load("digits")
+  assert trained.summary["kappa"] == 0.2
   level = trained.summary["level"]
   assert level.keys() == {"re", "pncc", "kl", "lipschitz"}
   np.testing.assert_allclose(level["kl"], trained.summary["kl"], rtol=1e-5)
@@ -117,6 +118,10 @@ def test_entry_without_examples_has_no_level():
   level = levels._level(constraint, sums)
   np.testing.assert_allclose(level.value, [0.2, np.nan, 0.2], rtol=1e-6)
   assert level.satisfied
+  values = report._entries(level.value)
+  assert values[1] is None
+  assert progress._text(values) == "0.2 - 0.2"
+  assert report._entries(np.array(0.5)) == 0.5
 
 
 def test_distortion_is_minimised_under_a_budget():
