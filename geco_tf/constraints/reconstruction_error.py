@@ -9,7 +9,7 @@ import tensorflow as tf
 from geco_tf import errors
 from geco_tf.constraints import base
 
-_PER = ("image", "channel", "region")
+PER = ("image", "channel", "region")
 
 
 class ReconstructionError(base.PositiveErrorConstraint):
@@ -62,8 +62,8 @@ class ReconstructionError(base.PositiveErrorConstraint):
     self.kappa = base.check_tolerance("kappa", kappa)
     if reduction not in ("sum", "mean"):
       raise errors.unknown_name("reduction", reduction, ("sum", "mean"))
-    if per not in _PER:
-      raise errors.unknown_name("per", per, _PER)
+    if per not in PER:
+      raise errors.unknown_name("per", per, PER)
     if per == "channel":
       self.size = base.check_size("num_channels", num_channels)
     elif per == "region":

@@ -9,7 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import constraints, data, errors
-from geco_tf.constraints import feature_functions
+from geco_tf.constraints import feature_functions, reconstruction_error
 from geco_tf.runs import classifiers, specs
 
 # How `per` asks for a multiplier for each class, of any scalar constraint.
@@ -55,9 +55,7 @@ class Builder:
       raise errors.UserError(
         f"`constraint` must be NAME:TOLERANCE; got {text!r}."
       )
-    is_per_class = options.get("per") == _PER_CLASS
-    if is_per_class:
-      del options["per"]
+    is_per_class = _takes_per_class(name, options)
     available = {**self._settings, "num_channels": self._num_channels}
     if constraints.registry.takes(name, "classifier_fn"):
       available["classifier_fn"] = self._classifier_fn(name)
@@ -143,6 +141,19 @@ class Builder:
       assert self._folder is not None
       self._loaded = classifiers.load_classifier(self._folder)
     return self._loaded
+
+
+def _takes_per_class(name: str, options: dict[str, Any]) -> bool:
+  """Whether `per` is "class", which is then taken out of the options."""
+  known = {_PER_CLASS}
+  if constraints.registry.takes(name, "per"):
+    known.update(reconstruction_error.PER)
+  per = options.get("per", _PER_CLASS)
+  if per not in known:
+    raise errors.unknown_name("per", per, known)
+  if per == _PER_CLASS:
+    return options.pop("per", None) is not None
+  return False
 
 
 def _layers(

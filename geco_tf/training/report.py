@@ -207,7 +207,9 @@ def _levels(
 
 def _entries(values: np.ndarray) -> Any:
   """A number or a list of them, as JSON has them: nan is null."""
-  return np.where(np.isnan(values), None, values).tolist()
+  entries = values.astype(object)
+  entries[np.isnan(values)] = None
+  return entries.tolist()
 
 
 def _draw(

@@ -158,7 +158,7 @@ def test_every_setting_is_a_flag(command):
     ("--constraint=pncc:1.5", "`kappa` must be in (-1, 1), a correlation"),
     ("--constraint=cla:0.9", "needs a classifier; set `classifier`"),
     ("--constraint=pncc:0.7,patch_size=9", "must fit into the images"),
-    ("--constraint=re:0.1,per=clas", "did you mean"),
+    ("--constraint=re:0.1,per=clas", "did you mean 'class'"),
     ("--constraint_rule=er=auto", "did you mean 're'"),
     ("--update_rule=log_ratio", "'log_ratio' needs `rate`"),
     ("--model_option=depht=1", "option of the model 'vae' 'depht'"),
