@@ -10,7 +10,6 @@ Symbols:
   B, K batch size; entries of a vector constraint.
 """
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -79,7 +78,6 @@ class GECO(tf.Module):
     if not 0.0 <= decay < 1.0:
       raise errors.UserError(f"`decay` must be in [0, 1); got {decay}.")
     self._dtype = tf.as_dtype(dtype)
-    self._needs = {n: _required(c) for n, c in self._constraints.items()}
     self._duals = {
       n: _Dual(c, _rule_for(n, update_rule), decay, dtype)
       for n, c in self._constraints.items()
@@ -119,21 +117,13 @@ class GECO(tf.Module):
       Name → `ConstraintValue`.
 
     Raises:
-      UserError: if a constraint needs context that was not given.
+      UserError: if a constraint needs context that was not given, or its
+        violations are of another shape than it declares.
     """
-    for name, needs in self._needs.items():
-      for key in needs:
-        if context.get(key) is None:
-          raise errors.UserError(
-            f"The constraint {name!r} needs `{key}`; pass {key}=... to "
-            "constraint_values."
-          )
-    values = {}
-    for name, constraint in self._constraints.items():
-      named = _accepted(constraint, context)
-      values[name] = constraint(targets, reconstruction, **named)
-      _check_shape(constraint, values[name].violation)
-    return values
+    return {
+      name: constraint.evaluate(targets, reconstruction, context)
+      for name, constraint in self._constraints.items()
+    }
 
   def lagrangian(
     self,
@@ -185,9 +175,9 @@ class GECO(tf.Module):
 
     Returns:
       Scalars: `geco/<constraint>/` + `multiplier`, `constraint` (Ĉ),
-      `moving_average`, and `satisfied` (1 if every entry seen so far is); for
-      vector constraints the mean over entries, and also `multiplier_max` and
-      `moving_average_max`.
+      `moving_average`, `satisfied` (1 if every entry seen so far is) and
+      `skipped` (1 if Ĉ was not finite); for vector constraints the mean over
+      entries, and also `multiplier_max` and `moving_average_max`.
     """
     sums = _all_reduce(
       {n: _batch_sums(v, self._dtype) for n, v in values.items()}
@@ -289,6 +279,7 @@ class _Dual(tf.Module):
       constraint=mean,
       moving_average=moving_average,
       satisfied=tf.cast(all_satisfied, self._dtype),
+      skipped=tf.cast(~is_finite, self._dtype),
     )
 
   def _average(self, mean: tf.Tensor) -> tf.Tensor:
@@ -323,45 +314,6 @@ def _check_constraint(constraint: Any) -> None:
   if not isinstance(getattr(constraint, "name", None), str):
     raise errors.UserError(
       f"A constraint must have a `name`; {type(constraint).__name__} has none."
-    )
-
-
-def _context_parameters(
-  constraint: constraints_lib.Constraint,
-) -> list[inspect.Parameter]:
-  """What a constraint may be given beside targets and reconstruction."""
-  (_, _, *more) = inspect.signature(constraint.__call__).parameters.values()
-  return more
-
-
-def _required(constraint: constraints_lib.Constraint) -> tuple[str, ...]:
-  """The context that a constraint cannot do without."""
-  return tuple(
-    p.name
-    for p in _context_parameters(constraint)
-    if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-  )
-
-
-def _accepted(
-  constraint: constraints_lib.Constraint, context: Mapping[str, Any]
-) -> dict[str, Any]:
-  """The part of the context that a constraint names; all for **context."""
-  parameters = _context_parameters(constraint)
-  if any(p.kind is p.VAR_KEYWORD for p in parameters):
-    return dict(context)
-  names = {p.name for p in parameters}
-  return {k: v for k, v in context.items() if k in names}
-
-
-def _check_shape(
-  constraint: constraints_lib.Constraint, violation: tf.Tensor
-) -> None:
-  expected = [None] if constraint.size is None else [None, constraint.size]
-  if not violation.shape.is_compatible_with(expected):
-    raise errors.UserError(
-      f"The constraint {constraint.name!r} of size {constraint.size} must have "
-      f"violations of shape {expected}; got {violation.shape}."
     )
 
 

@@ -233,6 +233,7 @@ def test_metrics_are_the_documented_scalars():
     "geco/given/moving_average",
     "geco/given/multiplier",
     "geco/given/satisfied",
+    "geco/given/skipped",
   ]
   assert all(v.shape == [] for v in metrics.values())
   assert float(metrics["geco/given/satisfied"]) == 1.0
@@ -342,6 +343,7 @@ def test_nothing_measured_is_not_satisfied():
   geco = geco_tf.GECO([Given()])
   metrics = geco.update(_values(geco, [np.nan]))
   assert float(metrics["geco/given/satisfied"]) == 0.0
+  assert float(metrics["geco/given/skipped"]) == 1.0
 
 
 def test_initialize_with_a_non_finite_batch_starts_nothing():

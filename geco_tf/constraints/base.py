@@ -3,7 +3,9 @@
 """What a constraint is, and how one is made."""
 
 import abc
+import inspect
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -12,6 +14,8 @@ from geco_tf import errors
 
 # A constraint counts as satisfied within this share of its tolerance.
 SLACK = 0.03
+# The same where what is measured is the square of what κ is.
+SQUARE_SLACK = (1.0 + SLACK) ** 2 - 1.0
 
 
 class ConstraintValue(NamedTuple):
@@ -59,6 +63,58 @@ class Constraint(abc.ABC):
       The `ConstraintValue`; differentiable with respect to reconstruction.
     """
 
+  def required_context(self) -> tuple[str, ...]:
+    """The keywords that the constraint cannot do without."""
+    return required_context(self.__call__)
+
+  def evaluate(
+    self,
+    targets: tf.Tensor,
+    reconstruction: tf.Tensor,
+    context: Mapping[str, Any],
+  ) -> ConstraintValue:
+    """The constraint on one batch, given what it names of a context.
+
+    Args:
+      targets: [B, ...].
+      reconstruction: [B, ...], g(z).
+      context: keyword → what a model or the data offer; None is not offered.
+
+    Returns:
+      The `ConstraintValue`.
+
+    Raises:
+      UserError: if what the constraint needs is not offered, or its violations
+        are not [B] or [B, K].
+    """
+    for key in self.required_context():
+      if context.get(key) is None:
+        raise errors.UserError(
+          f"The constraint {self.name!r} needs `{key}`; pass {key}=... to "
+          "constraint_values."
+        )
+    value = self(targets, reconstruction, **accepted(self.__call__, context))
+    shape = [None] if self.size is None else [None, self.size]
+    if not value.violation.shape.is_compatible_with(shape):
+      raise errors.UserError(
+        f"The constraint {self.name!r} of size {self.size} must have "
+        f"violations of shape {shape}; got {value.violation.shape}."
+      )
+    return value
+
+  def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
+    """What the tolerance is compared with, in the tolerance's units.
+
+    Args:
+      mean: [K], of the violation.
+      bound: [K], as in `ConstraintValue`.
+
+    Returns:
+      [K]; the violation itself where a subclass knows nothing better.
+    """
+    del bound
+    return mean
+
   def relative_violation(
     self, moving_average: tf.Tensor, bound: tf.Tensor
   ) -> tf.Tensor:
@@ -93,6 +149,100 @@ class PositiveErrorConstraint(Constraint):
     # Finite where the error is 0, and where the ratio overflows.
     ratio = tf.clip_by_value(1.0 + moving_average / bound, 1e-12, 1e12)
     return tf.math.log(ratio)
+
+
+def required_context(function: Callable[..., Any]) -> tuple[str, ...]:
+  """The keywords without a default of f(targets, reconstruction, ...)."""
+  return tuple(
+    p.name
+    for p in _context_parameters(function)
+    if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+  )
+
+
+def accepted(
+  function: Callable[..., Any], context: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The part of a context that a function names; all of it for **context."""
+  parameters = _context_parameters(function)
+  if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    return dict(context)
+  names = {p.name for p in parameters}
+  return {k: v for k, v in context.items() if k in names}
+
+
+def _context_parameters(
+  function: Callable[..., Any],
+) -> list[inspect.Parameter]:
+  """What a function may be given beside targets and reconstruction."""
+  (_, _, *more) = inspect.signature(function).parameters.values()
+  return more
+
+
+def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
+  """1 / (2 Var x), the natural λ of a squared error Σ_d (x_d − g_d)²: [].
+
+  At this λ = 1/2σ² a model that answers with one grey for all pays half a nat a
+  dimension. Where nothing varies there is no scale: then it is 1.
+
+  Args:
+    variance: of the targets about their grand mean, [].
+  """
+  return tf.where(
+    tf.equal(variance, 0.0), tf.ones_like(variance), 1.0 / (2.0 * variance)
+  )
+
+
+def check_same_shape(targets: tf.Tensor, reconstruction: tf.Tensor) -> None:
+  """Raises a UserError unless one could be the reconstruction of the other."""
+  if not targets.shape.is_compatible_with(reconstruction.shape):
+    raise errors.UserError(
+      f"`reconstruction` must have the shape of `targets`, "
+      f"{targets.shape}; got {reconstruction.shape}."
+    )
+
+
+def check_labels(labels: Any, num_classes: int) -> tf.Tensor:
+  """Returns labels [B] as a tensor if each of them has a class.
+
+  Raises:
+    UserError: if they are not whole numbers from 0 to num_classes − 1. In a
+      graph, where they are not known yet, it is TensorFlow's
+      InvalidArgumentError.
+  """
+  labels = tf.convert_to_tensor(labels)
+  if not labels.dtype.is_integer:
+    raise errors.UserError(
+      f"`labels` must be whole numbers; got the type {labels.dtype.name}."
+    )
+  known = tf.get_static_value(labels)
+  if known is None:
+    in_range = tf.debugging.Assert(
+      tf.reduce_all((labels >= 0) & (labels < num_classes)),
+      [f"`labels` must be from 0 to {num_classes - 1}; got", labels],
+    )
+    with tf.control_dependencies([in_range]):
+      return tf.identity(labels)
+  wrong = known[(known < 0) | (known >= num_classes)]
+  if wrong.size:
+    raise errors.UserError(
+      f"`labels` must be from 0 to {num_classes - 1}, a class each; got "
+      f"{wrong[0]}."
+    )
+  return labels
+
+
+def check_size(name: str, value: Any, *, least: int = 1) -> int:
+  """Returns value if it is a whole number of at least `least`.
+
+  Raises:
+    UserError: if it is not.
+  """
+  if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    raise errors.UserError(
+      f"`{name}` must be a whole number of at least {least}; got {value!r}."
+    )
+  return value
 
 
 def check_tolerance(name: str, value: float, *, positive: bool = True) -> float:

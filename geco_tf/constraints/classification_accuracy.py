@@ -83,7 +83,7 @@ class ClassificationAccuracy(base.PositiveErrorConstraint):
     del targets, context
     logits = self._classifier_fn(reconstruction)
     num_classes = logits.shape[-1]
-    labels = _checked(tf.convert_to_tensor(labels), num_classes)
+    labels = base.check_labels(labels, num_classes)
     # In this type before the one-hot, so that float64 images keep their digits.
     one_hot = tf.one_hot(labels, num_classes, dtype=logits.dtype)
     confidence = tf.reduce_sum(one_hot * tf.nn.softmax(logits), axis=-1)
@@ -96,21 +96,7 @@ class ClassificationAccuracy(base.PositiveErrorConstraint):
       ),
     )
 
-
-def _checked(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
-  """The labels, if each has a class."""
-  known = tf.get_static_value(labels)
-  if known is None:
-    in_range = tf.debugging.Assert(
-      tf.reduce_all((labels >= 0) & (labels < num_classes)),
-      [f"`labels` must be from 0 to {num_classes - 1}; got", labels],
-    )
-    with tf.control_dependencies([in_range]):
-      return tf.identity(labels)
-  wrong = known[(known < 0) | (known >= num_classes)]
-  if wrong.size:
-    raise errors.UserError(
-      f"`labels` must be from 0 to {num_classes - 1}, the classes of the "
-      f"classifier; got {wrong[0]}."
-    )
-  return labels
+  def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
+    """The mean probability of the true label."""
+    del bound
+    return self.kappa - mean

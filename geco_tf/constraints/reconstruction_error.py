@@ -9,6 +9,8 @@ import tensorflow as tf
 from geco_tf import errors
 from geco_tf.constraints import base
 
+PER = ("image", "channel", "region")
+
 
 class ReconstructionError(base.PositiveErrorConstraint):
   """Root-mean-square error per dimension at most κ.
@@ -22,6 +24,13 @@ class ReconstructionError(base.PositiveErrorConstraint):
   changes the units of λ by D and nothing else (except under
   `Exponential`, which starts from 1 in either unit).
 
+  per="channel" and per="region" hold κ for every channel, or in every cell of a
+  grid, with a multiplier each: C is a vector, and d and D are an entry's own
+  dimensions. Then no entry is paid for by another's.
+
+  The natural multiplier is 1 / (2 Var x), of the trivial model: one grey for
+  all. It lies below the λ to end at for every κ that a grey misses.
+
   Source: Rezende & Viola 2018, Table 1; the units are BUILD_NOTES 1.
   """
 
@@ -30,22 +39,38 @@ class ReconstructionError(base.PositiveErrorConstraint):
     kappa: float,
     *,
     reduction: str = "sum",
+    per: str = "image",
+    num_channels: int | None = None,
+    grid: int = 2,
     name: str = "re",
   ):
     """Builds the constraint.
 
     Args:
       kappa: the tolerance, an RMSE per dimension.
-      reduction: "sum" or "mean" over an example's dimensions.
+      reduction: "sum" or "mean" over an entry's dimensions.
+      per: "image" (a scalar), "channel" (the last axis), or "region".
+      num_channels: K, for per="channel" alone.
+      grid: for per="region": the image is cut into grid · grid cells, whose
+        sides differ by a pixel at most; K counts them row by row.
       name: the key in values, metrics and multipliers.
 
     Raises:
-      UserError: if kappa is not positive and finite, or reduction is unknown.
+      UserError: if kappa is not positive and finite, reduction or per is
+        unknown, or K is missing.
     """
     self.kappa = base.check_tolerance("kappa", kappa)
     if reduction not in ("sum", "mean"):
       raise errors.unknown_name("reduction", reduction, ("sum", "mean"))
+    if per not in PER:
+      raise errors.unknown_name("per", per, PER)
+    if per == "channel":
+      self.size = base.check_size("num_channels", num_channels)
+    elif per == "region":
+      self.size = base.check_size("grid", grid) ** 2
     self.reduction = reduction
+    self.per = per
+    self._grid = grid
     self.name = name
 
   def __call__(
@@ -54,35 +79,68 @@ class ReconstructionError(base.PositiveErrorConstraint):
     del context
     targets = tf.convert_to_tensor(targets)
     reconstruction = tf.convert_to_tensor(reconstruction)
-    if not targets.shape.is_compatible_with(reconstruction.shape):
-      raise errors.UserError(
-        f"`reconstruction` must have the shape of `targets`, "
-        f"{targets.shape}; got {reconstruction.shape}."
-      )
-    axes = list(range(1, targets.shape.rank))
-    num_dims = tf.cast(tf.size(targets) / tf.shape(targets)[0], targets.dtype)
+    base.check_same_shape(targets, reconstruction)
+    error, num_dims = self._errors(
+      tf.math.squared_difference(targets, reconstruction)
+    )
     # In units of "mean" one dimension counts 1/D, in units of "sum" 1.
     scale = 1.0 if self.reduction == "sum" else 1.0 / num_dims
     bound = scale * num_dims * self.kappa**2
-    error = scale * tf.reduce_sum(
-      tf.math.squared_difference(targets, reconstruction), axes
-    )
     # About the grand mean: a picture of one grey everywhere would reach it.
     variance = tf.math.reduce_variance(targets)
     return base.ConstraintValue(
-      violation=error - bound,
+      violation=scale * error - bound,
       weight=None,
       bound=bound,
-      # Targets that are all one grey have no scale: then it is 1.
-      initial_multiplier=tf.where(
-        tf.equal(variance, 0.0),
-        tf.ones_like(variance) / scale,
-        1.0 / (2.0 * variance * scale),
-      ),
+      initial_multiplier=base.natural_multiplier(variance) / scale,
     )
+
+  def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
+    """The RMSE per dimension."""
+    # Rounding must not take the root of a negative number.
+    return self.kappa * tf.sqrt(tf.maximum(1.0 + mean / bound, 0.0))
 
   def is_satisfied(
     self, moving_average: tf.Tensor, bound: tf.Tensor
   ) -> tf.Tensor:
     """Whether RMSE ≤ 1.03 κ: the 3 % are of κ, not of its square."""
-    return moving_average <= ((1.0 + base.SLACK) ** 2 - 1.0) * bound
+    return moving_average <= base.SQUARE_SLACK * bound
+
+  def _errors(self, squares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each entry's sum of squares [B, K], and its number of dimensions [K]."""
+    if self.per == "region":
+      return _region_sums(squares, self._grid)
+    axes = list(range(1, squares.shape.rank))
+    num_dims = tf.cast(tf.size(squares) / tf.shape(squares)[0], squares.dtype)
+    if self.per == "image":
+      return tf.reduce_sum(squares, axes), num_dims
+    if squares.shape[-1] != self.size:
+      raise errors.UserError(
+        f"`num_channels` must be that of the images, {squares.shape[-1]}; got "
+        f"{self.size}."
+      )
+    num_dims = tf.fill([self.size], num_dims / self.size)
+    return tf.reduce_sum(squares, axes[:-1]), num_dims
+
+
+def _region_sums(squares: tf.Tensor, grid: int) -> tuple[tf.Tensor, tf.Tensor]:
+  """Sums [B, grid²] over the cells of images [B, H, W, C], and their sizes."""
+  if squares.shape.rank != 4 or min(squares.shape[1:3]) < grid:
+    raise errors.UserError(
+      f"`grid` must be at most the side of images [B, H, W, C]; got {grid} and "
+      f"{squares.shape}."
+    )
+  heights, widths = (_cut(side, grid) for side in squares.shape[1:3])
+  cells = [
+    cell
+    for band in tf.split(squares, heights, axis=1)
+    for cell in tf.split(band, widths, axis=2)
+  ]
+  sums = [tf.reduce_sum(cell, axis=[1, 2, 3]) for cell in cells]
+  num_dims = [float(cell.shape[1:].num_elements()) for cell in cells]
+  return tf.stack(sums, axis=1), tf.constant(num_dims, squares.dtype)
+
+
+def _cut(side: int, parts: int) -> list[int]:
+  """A side in whole parts that differ by 1 at most."""
+  return [(i + 1) * side // parts - i * side // parts for i in range(parts)]

@@ -4,6 +4,7 @@
 
 from geco_tf.evaluation.classification import Labeller, accuracy
 from geco_tf.evaluation.judging import judge_run
+from geco_tf.evaluation.levels import Level, constraint_levels
 from geco_tf.evaluation.likelihood import quantized_normal_per_dim
 from geco_tf.evaluation.reconstruction import (
   Measurement,
@@ -12,9 +13,11 @@ from geco_tf.evaluation.reconstruction import (
 
 __all__ = [
   "Labeller",
+  "Level",
   "Measurement",
   "ReconstructionMeasure",
   "accuracy",
+  "constraint_levels",
   "judge_run",
   "quantized_normal_per_dim",
 ]

@@ -24,7 +24,7 @@ class ReconstructionMeasure:
 
   def __init__(self, model: snt.Module):
     """Args: model: any model of the package, with its variables created."""
-    self._model = model
+    self.model = model
     self._sums = tf.function(self._batch_sums, reduce_retracing=True)
 
   def __call__(self, batches: Iterable[Any], *, seed: int = 0) -> Measurement:
@@ -51,6 +51,6 @@ class ReconstructionMeasure:
   def _batch_sums(
     self, images: tf.Tensor, context: tf.Tensor | None, seed: tf.Tensor
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    outputs = models.call(self._model, images, context, seed=seed)
+    outputs = models.call(self.model, images, context, seed=seed)
     error = tf.math.squared_difference(images, outputs.reconstruction)
     return tf.reduce_sum(error), tf.reduce_sum(outputs.kl)

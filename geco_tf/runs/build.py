@@ -3,13 +3,14 @@
 """Names to objects: the one place where a config becomes things that work."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import constraints, data, errors, models, multipliers, objectives
-from geco_tf.runs import specs
+from geco_tf.runs import constraint_specs, specs
 from geco_tf.runs.config import Config, validate
 
 # Arguments of a model that another setting than their namesake gives.
@@ -33,8 +34,9 @@ def check(config: Config) -> None:
     seed=config.data_seed,
   )
   # Also where the objective does not read them: a κ of -1 is a slip.
-  build_constraints(config)
-  build_update_rule(config)
+  built = build_constraints(config)
+  build_update_rules(config, [c.name for c in built])
+  _build_rule(config.update_rule)
 
 
 def build_data(config: Config) -> Any:
@@ -89,41 +91,76 @@ def build_model(
   return model
 
 
-def build_constraints(config: Config) -> list[constraints.Constraint]:
-  """The constraints, from specs like re:0.1."""
-  built = []
-  for text in config.constraint_specs:
-    name, tolerance = specs.parse_number(text)
-    if tolerance is None:
-      raise errors.UserError(
-        f"`constraint` must be NAME:TOLERANCE; got {text!r}."
-      )
-    constraint = constraints.registry.build(
-      name, tolerance, available=_values(config)
+def build_constraints(
+  config: Config, source: data.Source | None = None
+) -> list[constraints.Constraint]:
+  """The constraints, from specs like re:0.1.
+
+  Args:
+    config: of the run.
+    source: the data; without them the constraints are fit for finding mistakes
+      alone, if they need to know of channels, classes or a classifier.
+
+  Raises:
+    UserError: names what is wrong with a spec, or what the data lack.
+  """
+  builder = constraint_specs.Builder(
+    _values(config), classifier=config.classifier, source=source
+  )
+  built = [builder.build(text) for text in config.constraint_specs]
+  names = [c.name for c in built]
+  if len(set(names)) < len(names):
+    raise errors.UserError(
+      f"Constraints must differ in name; got {names}. The option name=... "
+      "gives another."
     )
-    if isinstance(constraint, constraints.ReconstructionError) and (
-      constraint.kappa >= 1.0
-    ):
-      raise errors.UserError(
-        f"`kappa` must be below 1, as images are in [0, 1]; got {tolerance}."
-      )
-    built.append(constraint)
   return built
 
 
-def build_update_rule(config: Config) -> multipliers.UpdateRule:
-  """The rule, from a spec like auto or log_ratio:1e-3."""
-  name, rate = specs.parse_number(config.update_rule)
-  options = {} if rate is None else {"rate": rate}
+def build_update_rules(
+  config: Config, names: Iterable[str]
+) -> dict[str, multipliers.UpdateRule]:
+  """The rule of every constraint, from specs like auto or log_ratio:1e-3.
+
+  Raises:
+    UserError: for a mistake in a spec, or a rule of no constraint.
+  """
+  rules = {name: _build_rule(config.update_rule) for name in names}
+  for text in config.constraint_rule:
+    name, equals, rule = text.partition("=")
+    if not equals:
+      raise errors.UserError(
+        f"`constraint_rule` must be CONSTRAINT=RULE; got {text!r}."
+      )
+    if name not in rules:
+      raise errors.unknown_name("constraint of this run", name, rules)
+    rules[name] = _build_rule(rule)
+  return rules
+
+
+def _build_rule(text: str) -> multipliers.UpdateRule:
+  name, rate, options = specs.parse_call(text)
+  if rate is not None:
+    options = {"rate": rate, **options}
   return multipliers.registry.build(name, available={}, options=options)
 
 
-def build_objective(config: Config) -> objectives.Objective:
-  """The objective; GECO gets its constraints and its rule."""
+def build_objective(
+  config: Config, source: data.Source | None = None
+) -> objectives.Objective:
+  """The objective; GECO gets its constraints and its rules.
+
+  Args:
+    config: of the run.
+    source: as for `build_constraints`.
+  """
   available = _values(config)
-  if config.objective == "geco":
-    available["constraints"] = build_constraints(config)
-    available["update_rule"] = build_update_rule(config)
+  if config.is_constrained:
+    built = build_constraints(config, source)
+    available["constraints"] = built
+    available["update_rule"] = build_update_rules(
+      config, [c.name for c in built]
+    )
   return objectives.registry.build(config.objective, available=available)
 
 

@@ -199,6 +199,36 @@ def load_classifier(path: str) -> snt.Module:
     UserError: if there is no classifier, no checkpoint, or it is of another
       model.
   """
+  folder, content = workdir.Workdir(path), _read(path)
+  latest = tf.train.latest_checkpoint(folder.file("checkpoints"))
+  if latest is None:
+    raise errors.UserError(
+      f"`classifier` must hold a checkpoint; {folder.path!r} has none yet."
+    )
+  network = _network(content)
+  config = ClassifierConfig.from_json(content["classifier"])
+  with tf.variable_creator_scope(_not_trainable):
+    classifier = build_classifier(config, network)
+  kept = tf.train.Checkpoint(model=classifier)
+  checkpoints.restore_or_explain(kept, latest, partial=True)
+  return classifier
+
+
+def read_network(path: str) -> Network:
+  """What the classifier in a folder is for; nothing of it is loaded.
+
+  Raises:
+    UserError: if there is no classifier.
+  """
+  return _network(_read(path))
+
+
+def _network(content: Mapping[str, Any]) -> Network:
+  return Network(tuple(content["image_shape"]), content["num_classes"])
+
+
+def _read(path: str) -> Mapping[str, Any]:
+  """config.json of a classifier's folder."""
   folder = workdir.Workdir(path)
   content = workdir.read_json(folder.file("config.json"))
   if not isinstance(content, dict) or "classifier" not in content:
@@ -206,18 +236,7 @@ def load_classifier(path: str) -> snt.Module:
       f"`classifier` must be the folder of a run of launch.train_classifier; "
       f"{folder.path!r} is not."
     )
-  latest = tf.train.latest_checkpoint(folder.file("checkpoints"))
-  if latest is None:
-    raise errors.UserError(
-      f"`classifier` must hold a checkpoint; {folder.path!r} has none yet."
-    )
-  network = Network(tuple(content["image_shape"]), content["num_classes"])
-  config = ClassifierConfig.from_json(content["classifier"])
-  with tf.variable_creator_scope(_not_trainable):
-    classifier = build_classifier(config, network)
-  kept = tf.train.Checkpoint(model=classifier)
-  checkpoints.restore_or_explain(kept, latest, partial=True)
-  return classifier
+  return content
 
 
 def _not_trainable(make_next, **arguments):

@@ -48,9 +48,19 @@ class Config(base_config.BaseConfig):
   # Objective.
   objective: str = _field("geco", "registered objective.")
   kappa: float | None = _field(None, "K stands for --constraint=re:K.")
-  constraint: tuple[str, ...] = _field((), "NAME:TOLERANCE; repeatable.")
+  constraint: tuple[str, ...] = _field(
+    (), "NAME:TOLERANCE[,OPTION=VALUE...], as re:0.1,per=class; repeatable."
+  )
+  classifier: str | None = _field(
+    None, "folder of launch.train_classifier, for cla and fre."
+  )
   reduction: str = _field("sum", "units of RE and its multiplier: sum or mean.")
-  update_rule: str = _field("auto", "NAME or NAME:RATE, how multipliers move.")
+  update_rule: str = _field(
+    "auto", "NAME[:RATE][,OPTION=VALUE...], how multipliers move."
+  )
+  constraint_rule: tuple[str, ...] = _field(
+    (), "CONSTRAINT=RULE, a rule of its own, as re=log_ratio:1e-3; repeatable."
+  )
   decay: float = _field(0.99, "of the constraints' moving average.")
   sigma: float = _field(0.1, "of the decoder, for --objective=elbo.")
   beta: float = _field(1.0, "weight of the KL, for --objective=beta_elbo.")
@@ -81,6 +91,11 @@ class Config(base_config.BaseConfig):
   evaluate_every: int = _field(1_000, "steps between test measurements.")
   checkpoint_every: int = _field(1_000, "steps between checkpoints.")
   keep_checkpoints: int = _field(2, "how many checkpoints to keep.")
+
+  @property
+  def is_constrained(self) -> bool:
+    """Whether the objective has constraints."""
+    return objectives.registry.takes(self.objective, "constraints")
 
   @property
   def constraint_specs(self) -> tuple[str, ...]:
@@ -123,7 +138,7 @@ def validate(config: Config) -> Config:
   data.registry[specs.parse(config.dataset).name]
   models.registry[config.model]
   objectives.registry[config.objective]
-  multipliers.registry[specs.parse(config.update_rule).name]
+  multipliers.registry[specs.parse_call(config.update_rule).name]
   if config.model == "vae":
     models.posteriors.registry[config.posterior]
   if config.precision != "float32" and not models.registry.takes(
@@ -169,7 +184,8 @@ def _check_constraints(config: Config) -> None:
       f"`kappa` and `constraint` exclude each other; got "
       f"kappa={config.kappa} and constraint={list(config.constraint)}."
     )
-  if config.objective == "geco" and not config.constraint_specs:
+  if config.is_constrained and not config.constraint_specs:
     raise errors.UserError(
-      "`objective` geco needs a constraint; set `kappa` or `constraint`."
+      f"`objective` {config.objective} needs a constraint; set `kappa` or "
+      "`constraint`."
     )

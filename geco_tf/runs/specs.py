@@ -1,8 +1,9 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The little language of flags: NAME:VALUE and NAME=VALUE."""
+"""The little language of flags: NAME:VALUE,OPTION=VALUE and NAME=VALUE."""
 
 import ast
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -16,27 +17,45 @@ class Spec(NamedTuple):
   value: str | None  # What stands behind the first colon.
 
 
+class Call(NamedTuple):
+  """A registered name, its number, and options."""
+
+  name: str
+  number: float | None
+  options: dict[str, Any]
+
+
+# Commas inside brackets are their value's.
+_COMMA = re.compile(r",(?![^(\[]*[)\]])")
+
+
 def parse(text: str) -> Spec:
   """Takes a text apart: re:0.1 is Spec("re", "0.1"), auto has no value."""
   name, colon, value = text.partition(":")
   return Spec(name, value if colon else None)
 
 
-def parse_number(text: str) -> tuple[str, float | None]:
-  """Takes a text apart: re:0.1 is ("re", 0.1).
+def parse_call(text: str) -> Call:
+  """Takes a text apart: re:0.1,per=channel is Call("re", 0.1, {"per": ...}).
 
   Raises:
-    UserError: if what stands behind the colon is not a number.
+    UserError: if what stands behind the colon is no number, or an option has no
+      "=" or is given twice.
   """
-  spec = parse(text)
-  if spec.value is None:
-    return spec.name, None
-  try:
-    return spec.name, float(spec.value)
-  except ValueError:
-    raise errors.UserError(
-      f"{text!r} must be NAME:NUMBER; {spec.value!r} is no number."
-    ) from None
+  head, *pairs = _COMMA.split(text)
+  spec = parse(head)
+  number = None
+  if spec.value is not None:
+    try:
+      number = float(spec.value)
+    except ValueError:
+      raise errors.UserError(
+        f"{text!r} must be NAME:NUMBER; {spec.value!r} is no number."
+      ) from None
+  options = parse_options(pairs)
+  if len(options) < len(pairs):
+    raise errors.UserError(f"{text!r} must give each option once.")
+  return Call(spec.name, number, options)
 
 
 def parse_options(pairs: Iterable[str]) -> dict[str, Any]:

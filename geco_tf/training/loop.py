@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's side of training: calls, rows, measurements, checkpoints."""
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ import tensorflow as tf
 from geco_tf.runs.checkpoints import Checkpoints
 from geco_tf.training import metrics_log
 from geco_tf.training.progress import Progress
+
+_SKIPPED = re.compile(r"geco/(.+)/skipped")
 
 
 class Intervals(NamedTuple):
@@ -74,6 +77,7 @@ def run(
     progress: shows the rows.
   """
   step, since, clock = first_step, first_step, time.monotonic()
+  warned: set[str] = set()
   while step < intervals.total:
     stop = intervals.next_stop(step)
     steps = train_step.run(
@@ -81,6 +85,13 @@ def run(
       tf.constant(step, tf.int64),
       tf.constant(stop - step, tf.int32),
     )
+    for name, at in _skipped(train_step.metric_names, np.asarray(steps), step):
+      if name not in warned:
+        warned.add(name)
+        progress.warn(
+          f"the constraint {name!r} was not finite at step {at}; such steps "
+          f"change nothing (geco/{name}/skipped tells their share)."
+        )
     step = stop
     window.add(train_step.metric_names, np.asarray(steps))
     progress.advance(step)
@@ -100,3 +111,18 @@ def run(
       # First the rows: a checkpoint says that all before it is written.
       log.flush()
       checkpoints.save(step)
+
+
+def _skipped(
+  names: Sequence[str], steps: np.ndarray, first_step: int
+) -> Iterator[tuple[str, int]]:
+  """Constraints that were not finite, and the first step of each.
+
+  Args:
+    names: of the metrics.
+    steps: [count, M], the metrics of each step.
+    first_step: updates taken before.
+  """
+  for name, column in zip(names, steps.T, strict=True):
+    if (match := _SKIPPED.fullmatch(name)) and column.any():
+      yield match.group(1), first_step + int(np.argmax(column > 0)) + 1

@@ -72,6 +72,11 @@ class Progress:
       # A log file would otherwise stay empty until the run ends.
       self._console.file.flush()
 
+  def warn(self, text: str) -> None:
+    """Prints what the user should know at once, above the bar."""
+    self._console.print(f"warning: {text}", soft_wrap=True, highlight=False)
+    self._console.file.flush()
+
 
 def describe(row: Mapping[str, Any], *, kappa: float | None) -> str:
   """A row of a VAE's metrics in one line; kappa stands beside the RMSE."""
@@ -113,4 +118,6 @@ def _middle(name: str) -> str:
 def _text(value: Any) -> str:
   if isinstance(value, bool):
     return "yes" if value else "no"
+  if isinstance(value, list):  # One entry for each of a vector constraint.
+    return " ".join("-" if v is None else f"{v:.4g}" for v in value)
   return f"{value:.5g}" if isinstance(value, float) else str(value)

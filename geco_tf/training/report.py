@@ -84,9 +84,10 @@ def summarize(
     "num_examples": train.num_examples,
     "num_test_examples": test.num_examples,
   }
-  if isinstance(objective, objectives.ConstrainedKL):
-    last = rows[-1] if rows else {}
-    summary["satisfied"] = _is_satisfied(objective, train.rmse, last)
+  if isinstance(objective, objectives.Constrained):
+    levels = _levels(objective, measurer.model, source, train.rmse)
+    summary["satisfied"] = all(level.satisfied for level in levels.values())
+    summary["level"] = {n: _entries(lv.value) for n, lv in levels.items()}
     summary["multiplier"] = {
       name: value.numpy().tolist()
       for name, value in objective.geco.multipliers.items()
@@ -160,25 +161,55 @@ def _shown(
 
 
 def kappa(objective: objectives.Objective) -> float | None:
-  """The tolerance of the reconstruction error, where one is held."""
-  if isinstance(objective, objectives.ConstrainedKL):
+  """The tolerance of the reconstruction error, where one is held.
+
+  Also where it is held in every class, channel or region: then it is for whole
+  images too.
+  """
+  if isinstance(objective, objectives.Constrained):
     for constraint in objective.geco.constraints.values():
+      if isinstance(constraint, constraints.PerClass):
+        constraint = constraint.constraint
       if isinstance(constraint, constraints.ReconstructionError):
         return constraint.kappa
   return None
 
 
-def _is_satisfied(
-  objective: objectives.ConstrainedKL, rmse: float, row: Mapping[str, Any]
-) -> bool:
-  """RE by what was measured; other constraints by their moving average."""
-  satisfied = True
-  for name, constraint in objective.geco.constraints.items():
-    if isinstance(constraint, constraints.ReconstructionError):
-      satisfied &= rmse <= (1.0 + constraints.SLACK) * constraint.kappa
-    else:
-      satisfied &= (row.get(f"geco/{name}/satisfied") or 0.0) > 0.5
-  return satisfied
+def _levels(
+  objective: objectives.Constrained,
+  model: snt.Module,
+  source: data_lib.Source,
+  rmse: float,
+) -> dict[str, evaluation.Level]:
+  """What every constraint has come to, on the examples of the summary."""
+  geco = objective.geco
+  plain = {
+    name: constraint.kappa
+    for name, constraint in geco.constraints.items()
+    if isinstance(constraint, constraints.ReconstructionError)
+    and constraint.size is None
+  }
+  if len(plain) == len(geco.constraints):
+    # Measured already, and a second pass over the examples costs as much.
+    return {
+      name: evaluation.Level(
+        np.asarray(rmse), rmse <= (1.0 + constraints.SLACK) * kappa
+      )
+      for name, kappa in plain.items()
+    }
+  fixed = pipeline.evaluation_batches(
+    source.train, _BATCH_SIZE, num_examples=_NUM_EXAMPLES
+  )
+  return evaluation.constraint_levels(
+    model, geco, fixed.batches, has_labels=source.train.labels is not None
+  )
+
+
+def _entries(values: np.ndarray) -> Any:
+  """A number or a list of them, as JSON has them: nan is null."""
+  entries = values.astype(object)
+  entries[np.isnan(values)] = None
+  return entries.tolist()
 
 
 def _draw(

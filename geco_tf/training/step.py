@@ -9,7 +9,7 @@ import keras
 import sonnet as snt
 import tensorflow as tf
 
-from geco_tf import models
+from geco_tf import models, objectives
 from geco_tf.data.batch import Batch
 from geco_tf.models import noise
 from geco_tf.objectives import base as objectives_base
@@ -146,8 +146,9 @@ class TrainStep:
       loss, statistics = self._objective.loss(
         batch.images,
         outputs,
-        labels=batch.labels if self._has_labels else None,
-        decoder=models.decoder(self._model, batch.context),
+        **objectives.constraint_context(
+          self._model, batch, seed, has_labels=self._has_labels
+        ),
       )
       total = loss
       if outputs.auxiliary_loss is not None:

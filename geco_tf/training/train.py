@@ -107,7 +107,7 @@ class _Run:
         model = build.build_model(config, *shapes)
       _check_scope(model, strategy)
       self.model = model
-      self.objective = build.build_objective(config)
+      self.objective = build.build_objective(config, source)
       variables = step.trainable_variables(self.model, self.objective)
       self._optimizer = optimizers.adam(_schedule(config))
       self._optimizer.build(variables)
@@ -119,6 +119,9 @@ class _Run:
     self._window = metrics_log.Window()
     self._checkpoints = None
     self._first_step = 0
+    # A checkpoint's state goes over it; what a constraint cannot do with these
+    # data is said before the folder is claimed.
+    self._initialize_objective()
     if folder is not None:
       folder.claim(
         config,
@@ -148,8 +151,6 @@ class _Run:
 
   def _train(self, show_progress: bool) -> None:
     config = self._config
-    if self._first_step == 0:
-      self._initialize_objective()
     train_step = step.TrainStep(
       self._strategy,
       self.model,
@@ -205,12 +206,15 @@ class _Run:
     seed = tf.constant([config.seed, 0], tf.int32)
     with self._strategy.scope():
       outputs = models.call(self.model, batch.images, batch.context, seed=seed)
-      has_labels = self._source.train.labels is not None
       first = self.objective.loss(
         batch.images,
         outputs,
-        labels=batch.labels if has_labels else None,
-        decoder=models.decoder(self.model, batch.context),
+        **objectives.constraint_context(
+          self.model,
+          batch,
+          seed,
+          has_labels=self._source.train.labels is not None,
+        ),
       )
       self.objective.initialize(first.statistics)
 

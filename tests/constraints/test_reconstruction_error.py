@@ -168,3 +168,86 @@ def test_base_constraint_measures_in_bounds_and_clips():
   np.testing.assert_allclose(relative, [0.05, 0.015, -1.0, 1.0], rtol=1e-6)
   satisfied = Plain().is_satisfied(violation, bound).numpy().tolist()
   assert satisfied == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+  ("reduction", "scale"), [("sum", 1.0), ("mean", 1.0 / 12.0)]
+)
+def test_each_channel_is_numpys(reduction, scale):
+  x, g = _images()
+  value = constraints.ReconstructionError(
+    0.3, reduction=reduction, per="channel", num_channels=2
+  )(tf.constant(x), tf.constant(g))
+  error = np.sum((x - g) ** 2, axis=(1, 2))
+  np.testing.assert_allclose(
+    value.violation, scale * (error - 12 * 0.3**2), rtol=1e-12
+  )
+  np.testing.assert_allclose(value.bound, [scale * 12 * 0.3**2] * 2)
+  np.testing.assert_allclose(
+    tf.broadcast_to(value.initial_multiplier, [2]),
+    [1.0 / (2.0 * np.var(x) * scale)] * 2,
+  )
+
+
+def test_each_region_is_numpys_also_where_sides_do_not_divide():
+  x, g = _images(shape=(5, 7, 5, 2))
+  constraint = constraints.ReconstructionError(0.3, per="region", grid=3)
+  value = constraint(tf.constant(x), tf.constant(g))
+  squares = (x - g) ** 2
+  # Sides 7 and 5 in three: 2, 2, 3 and 1, 2, 2.
+  rows, columns = [(0, 2), (2, 4), (4, 7)], [(0, 1), (1, 3), (3, 5)]
+  for k, ((a, b), (c, d)) in enumerate((r, c) for r in rows for c in columns):
+    size = (b - a) * (d - c) * 2
+    expected = squares[:, a:b, c:d].sum((1, 2, 3)) - size * 0.3**2
+    np.testing.assert_allclose(value.violation[:, k], expected, rtol=1e-12)
+    np.testing.assert_allclose(value.bound[k], size * 0.3**2)
+
+
+@pytest.mark.parametrize(
+  "options", [{"per": "channel", "num_channels": 2}, {"per": "region"}]
+)
+def test_entries_add_up_to_the_whole_image(options):
+  x, g = map(tf.constant, _images())
+  whole = constraints.ReconstructionError(0.3)(x, g)
+  parts = constraints.ReconstructionError(0.3, **options)(x, g)
+  np.testing.assert_allclose(
+    tf.reduce_sum(parts.violation, axis=1), whole.violation, rtol=1e-12
+  )
+  np.testing.assert_allclose(tf.reduce_sum(parts.bound), whole.bound)
+
+
+def test_level_is_the_rmse_of_each_entry():
+  x, g = _images()
+  constraint = constraints.ReconstructionError(
+    0.3, per="channel", num_channels=2
+  )
+  value = constraint(tf.constant(x), tf.constant(g))
+  level = constraint.level(tf.reduce_mean(value.violation, 0), value.bound)
+  expected = np.sqrt(np.mean((x - g) ** 2, axis=(0, 1, 2)))
+  np.testing.assert_allclose(level, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"per": "chanel"}, "Unknown per 'chanel'; did you mean 'channel'"),
+    ({"per": "channel"}, "`num_channels` must be a whole .* got None"),
+    ({"per": "region", "grid": 0}, "`grid` must be a whole .* got 0"),
+    ({"per": "region", "grid": "2x2"}, "`grid` must be a whole .* got '2x2'"),
+  ],
+)
+def test_mistake_in_entries_is_refused_at_construction(options, message):
+  with pytest.raises(errors.UserError, match=message):
+    constraints.ReconstructionError(0.1, **options)
+
+
+def test_entries_that_the_images_have_not_are_refused():
+  x = tf.zeros(_SHAPE)
+  by_channel = constraints.ReconstructionError(
+    0.1, per="channel", num_channels=3
+  )
+  with pytest.raises(errors.UserError, match="that of the images, 2; got 3"):
+    by_channel(x, x)
+  by_region = constraints.ReconstructionError(0.1, per="region", grid=5)
+  with pytest.raises(errors.UserError, match=r"at most the side .* got 5"):
+    by_region(x, x)

@@ -117,3 +117,43 @@ def test_initialize_outside_of_replicas_reaches_both(strategy):
   expected = 0.5 / np.var(x.numpy().astype(np.float64))
   np.testing.assert_allclose(geco.multipliers["re"], expected, rtol=1e-5)
   _state(strategy, geco)
+
+
+def test_constraints_of_the_package_are_those_of_one_device(strategy):
+  """A vector of regions, and one of classes with weights."""
+
+  def make():
+    correlation = constraints.PatchNormalizedCrossCorrelation(0.6, patch_size=3)
+    return geco_tf.GECO(
+      [
+        constraints.ReconstructionError(0.1, per="region", grid=2),
+        constraints.PerClass(correlation, num_classes=3),
+      ],
+      geco_tf.multipliers.LogRatio(rate=0.1),
+    )
+
+  images = np.random.RandomState(1).uniform(size=(3, 2, 3, 4, 4, 1))
+  images = images.astype(np.float32)
+  # Unlike classes on the replicas; class 2 is absent at first.
+  labels = np.array([[[0, 0, 1], [1, 1, 1]]] + 2 * [[[0, 2, 2], [1, 2, 0]]])
+  with strategy.scope():
+    shared = make()
+    first = images[0].reshape(6, 4, 4, 1)
+    shared.initialize(
+      shared.constraint_values(first, 0.5 * first, labels=labels[0].ravel())
+    )
+  alone = make()
+
+  def step(geco, x, y):
+    values = geco.constraint_values(x, 0.5 * x, labels=y)
+    geco.update(values)
+
+  @tf.function
+  def shared_step(x, y):
+    strategy.run(lambda a, b: step(shared, a, b), args=(x, y))
+
+  for x, y in zip(images, labels, strict=True):
+    shared_step(_per_replica(strategy, *x), _per_replica(strategy, *y))
+    step(alone, tf.constant(x.reshape(6, 4, 4, 1)), y.ravel())
+  for two, one in zip(_state(strategy, shared), alone.variables, strict=True):
+    np.testing.assert_allclose(two, one.numpy(), rtol=1e-5, atol=1e-6)

@@ -107,6 +107,18 @@ def test_mistake_found_by_training_is_one_line_and_status_2(tmp_path):
       {"kappa": None, "constraint": ("re:0.1",)},
     ),
     (
+      [
+        "--constraint=re:0.1,per=class",
+        "--constraint=pncc:0.7",
+        "--constraint_rule=pncc=log_ratio:1e-3",
+      ],
+      {
+        "kappa": None,
+        "constraint": ("re:0.1,per=class", "pncc:0.7"),
+        "constraint_rule": ("pncc=log_ratio:1e-3",),
+      },
+    ),
+    (
       ["--model_option=a=1", "--model_option=b=2"],
       {"model_option": ("a=1", "b=2")},
     ),
@@ -143,6 +155,11 @@ def test_every_setting_is_a_flag(command):
     ("--kappa=nan", "`kappa` must be positive and finite; got nan."),
     ("--constraint=re", "NAME:TOLERANCE"),
     ("--constraint=ee:1", "Unknown constraint 'ee'; did you mean 're'"),
+    ("--constraint=pncc:1.5", "`kappa` must be in (-1, 1), a correlation"),
+    ("--constraint=cla:0.9", "needs a classifier; set `classifier`"),
+    ("--constraint=pncc:0.7,patch_size=9", "must fit into the images"),
+    ("--constraint=re:0.1,per=clas", "did you mean 'class'"),
+    ("--constraint_rule=er=auto", "did you mean 're'"),
     ("--update_rule=log_ratio", "'log_ratio' needs `rate`"),
     ("--model_option=depht=1", "option of the model 'vae' 'depht'"),
     ("--image_size=65", "64"),

@@ -23,16 +23,29 @@ def test_parse_cuts_at_the_first_colon(text, expected):
 
 @pytest.mark.parametrize(
   ("text", "expected"),
-  [("auto", ("auto", None)), ("re:.1", ("re", 0.1)), ("x:-2e-3", ("x", -2e-3))],
-)
-def test_parse_number_reads_the_value(text, expected):
-  assert specs.parse_number(text) == expected
+  [
+    ("auto", ("auto", None, {})),
+    ("re:.1", ("re", 0.1, {})),
+    ("x:-2e-3", ("x", -2e-3, {})),
+    ("auto,bound=3", ("auto", None, {"bound": 3})),
+    ("re:.1,per=class,b=(1, 2),c=[3,4]", (
+      "re", 0.1, {"per": "class", "b": (1, 2), "c": [3, 4]},
+    )),
+  ],
+)  # fmt: skip
+def test_parse_call_reads_number_and_options(text, expected):
+  assert specs.parse_call(text) == expected
 
 
-@pytest.mark.parametrize("text", ["re:", "re:x", "re:0,1", "re:1:2"])
-def test_parse_number_refuses_what_is_no_number(text):
+@pytest.mark.parametrize("text", ["re:", "re:x", "re:1:2", "re:x,per=class"])
+def test_parse_call_refuses_what_is_no_number(text):
   with pytest.raises(errors.UserError, match=f"'{text}' must be NAME:NUMBER"):
-    specs.parse_number(text)
+    specs.parse_call(text)
+
+
+def test_parse_call_refuses_a_comma_for_a_point():
+  with pytest.raises(errors.UserError, match="NAME=VALUE; got '1'"):
+    specs.parse_call("re:0,1")
 
 
 def test_parse_options_reads_literals_and_leaves_text():

@@ -1,0 +1,88 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The feature reconstruction error (FRE) of "Taming VAEs", Table 1."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from geco_tf.constraints import base
+
+
+class FeatureReconstructionError(base.PositiveErrorConstraint):
+  """Root-mean-square error of features at most κ.
+
+    C(x, g) = D [ (1/L) Σ_l (1/D_l) ‖f_l(x) − f_l(g(z))‖² − κ² ],  D = Σ_l D_l
+
+  for L feature maps f_l of D_l numbers each: every map counts alike, whatever
+  its size. For one map it is ‖f(x) − f(g)‖² − D κ², the reconstruction error in
+  another space. κ is in the units of the features: docs/constraints.md has
+  their standard deviations, at which a model that knows nothing ends. What f
+  does not see is free.
+
+  The natural multiplier is 1 / (2 Var f(x)), as of the reconstruction error.
+
+  Source: Rezende & Viola 2018, Table 1.
+  """
+
+  def __init__(
+    self,
+    kappa: float,
+    *,
+    feature_fn: Callable[[tf.Tensor], Any],
+    name: str = "fre",
+  ):
+    """Builds the constraint.
+
+    Args:
+      kappa: the tolerance, an RMS error per feature.
+      feature_fn: images [B, ...] → features [B, ...], or a structure (a list, a
+        dictionary) of several maps; differentiable. Its weights must not be
+        among those that are trained.
+      name: the key in values, metrics and multipliers.
+
+    Raises:
+      UserError: if kappa is not positive and finite.
+    """
+    self.kappa = base.check_tolerance("kappa", kappa)
+    self._feature_fn = feature_fn
+    self.name = name
+
+  def __call__(
+    self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
+  ) -> base.ConstraintValue:
+    del context
+    targets = tf.convert_to_tensor(targets)
+    reconstruction = tf.convert_to_tensor(reconstruction)
+    base.check_same_shape(targets, reconstruction)
+    wanted = tf.nest.flatten(self._feature_fn(targets))
+    found = tf.nest.flatten(self._feature_fn(reconstruction))
+    errors = [
+      _mean(tf.math.squared_difference(f, g))
+      for f, g in zip(wanted, found, strict=True)
+    ]
+    variances = [tf.math.reduce_variance(f) for f in wanted]
+    error, variance = (tf.add_n(v) / len(wanted) for v in (errors, variances))
+    num_features = sum(f.shape[1:].num_elements() for f in wanted)
+    return base.ConstraintValue(
+      violation=num_features * (error - self.kappa**2),
+      weight=None,
+      bound=tf.constant(num_features * self.kappa**2, error.dtype),
+      initial_multiplier=base.natural_multiplier(variance),
+    )
+
+  def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
+    """The RMS error per feature."""
+    return self.kappa * tf.sqrt(tf.maximum(1.0 + mean / bound, 0.0))
+
+  def is_satisfied(
+    self, moving_average: tf.Tensor, bound: tf.Tensor
+  ) -> tf.Tensor:
+    """Whether the RMS error is at most 1.03 κ."""
+    return moving_average <= base.SQUARE_SLACK * bound
+
+
+def _mean(values: tf.Tensor) -> tf.Tensor:
+  """The mean of each example, [B]."""
+  return tf.reduce_mean(values, axis=list(range(1, values.shape.rank)))

@@ -1,0 +1,104 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A target for the likelihood, in nats per dimension."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from geco_tf import errors
+from geco_tf.constraints import base
+
+
+class NegLogLikelihood(base.PositiveErrorConstraint):
+  """−ln p(x|z) per dimension at most κ, whatever σ that takes.
+
+    C(x, g) = D [ nll(x; g, σ) − κ ]
+    nll(x; g, σ) = ½ ln 2πσ² + ((1/D) Σ_d (x_d − g_d)² + b²/12) / 2σ² − ln b
+
+  the quantised normal with bins of width b: pixels with noise in the bin, the
+  density times b. σ is the one whose likelihood at its own best is κ:
+
+    ½ ln 2πe σ² − ln b = κ
+
+  At it, the constraint is met exactly where a σ exists that meets it (and the
+  best one is it), and C is linear in the squared error: λ = 1 is the ELBO with
+  this σ. So it is the reconstruction error at an RMSE of sqrt(σ² − b²/12), in
+  the units of likelihoods. A perfect reconstruction has ½ ln(2πe/12) = .1765
+  nats: a κ below that cannot be reached.
+
+  The natural multiplier is σ² / Var x, that of the reconstruction error.
+
+  Source: "Taming VAEs", appendix D, equation 26, turned round.
+  """
+
+  def __init__(
+    self,
+    kappa: float,
+    *,
+    bin_width: float = 1.0 / 255.0,
+    name: str = "nll",
+  ):
+    """Builds the constraint.
+
+    Args:
+      kappa: the largest −ln p per dimension, in nats; in bits, times ln 2.
+      bin_width: b, between two values of a pixel, in units of the data.
+      name: the key in values, metrics and multipliers.
+
+    Raises:
+      UserError: if no reconstruction reaches kappa, or b is not positive.
+    """
+    self.kappa = base.check_tolerance("kappa", kappa, positive=False)
+    self._bin_width = base.check_tolerance("bin_width", bin_width)
+    self._variance = math.exp(2.0 * self.kappa) * bin_width**2
+    self._variance /= 2.0 * math.pi * math.e
+    self._noise = self._bin_width**2 / 12.0
+    if self._variance <= self._noise:
+      least = 0.5 * math.log(2.0 * math.pi * math.e / 12.0)
+      raise errors.UserError(
+        f"`kappa` must be above {least:.4f} nats per dimension, those of a "
+        f"perfect reconstruction; got {kappa!r}."
+      )
+    self.name = name
+
+  @property
+  def sigma(self) -> float:
+    """σ of the decoder at κ, in units of the data."""
+    return math.sqrt(self._variance)
+
+  def __call__(
+    self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
+  ) -> base.ConstraintValue:
+    del context
+    targets = tf.convert_to_tensor(targets)
+    reconstruction = tf.convert_to_tensor(reconstruction)
+    base.check_same_shape(targets, reconstruction)
+    squares = tf.math.squared_difference(targets, reconstruction)
+    num_dims = targets.shape[1:].num_elements()
+    natural = base.natural_multiplier(tf.math.reduce_variance(targets))
+    # At this σ, κ and the constants cancel but for the room that is left.
+    error = tf.reduce_sum(squares, axis=list(range(1, targets.shape.rank)))
+    bound = tf.constant(
+      num_dims * (self._variance - self._noise) / (2.0 * self._variance),
+      error.dtype,
+    )
+    return base.ConstraintValue(
+      violation=error / (2.0 * self._variance) - bound,
+      weight=None,
+      bound=bound,
+      initial_multiplier=2.0 * self._variance * natural,
+    )
+
+  def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
+    """Nats per dimension with σ at its optimum."""
+    allowed = self._variance - self._noise
+    mse = allowed * tf.maximum(1.0 + mean / bound, 0.0)
+    return self.kappa + 0.5 * tf.math.log((mse + self._noise) / self._variance)
+
+  def is_satisfied(
+    self, moving_average: tf.Tensor, bound: tf.Tensor
+  ) -> tf.Tensor:
+    """Whether the RMSE is at most 3 % too large: .03 nats per dimension."""
+    return moving_average <= base.SQUARE_SLACK * bound
