@@ -136,7 +136,9 @@ def test_label_entropy_is_below_that_of_the_prior():
   assert found == pytest.approx(exact, abs=0.16)
 
 
-@pytest.mark.parametrize("name", ["discrete", "continuous"])
+@pytest.mark.parametrize(
+  "name", ["discrete", pytest.param("continuous", marks=pytest.mark.slow)]
+)
 def test_collapse_is_measured_for_every_method(name):
   truth = ground_truths.get(f"{name}_semi_circle")
   found = downstream.functional_collapse(
