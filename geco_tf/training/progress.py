@@ -36,7 +36,8 @@ class Progress:
     self._bar = rich_progress.Progress(
       rich_progress.TextColumn("{task.completed}/{task.total}"),
       rich_progress.BarColumn(bar_width=20),
-      rich_progress.TextColumn("{task.fields[status]}"),
+      # Without markup: λ[pncc] is not in the style "pncc".
+      rich_progress.TextColumn("{task.fields[status]}", markup=False),
       rich_progress.TimeRemainingColumn(),
       console=self._console,
       disable=not self._console.is_terminal,
@@ -68,13 +69,16 @@ class Progress:
         f"{row['steps_per_second']:.1f} steps/s",
         soft_wrap=True,
         highlight=False,
+        markup=False,
       )
       # A log file would otherwise stay empty until the run ends.
       self._console.file.flush()
 
   def warn(self, text: str) -> None:
     """Prints what the user should know at once, above the bar."""
-    self._console.print(f"warning: {text}", soft_wrap=True, highlight=False)
+    self._console.print(
+      f"warning: {text}", soft_wrap=True, highlight=False, markup=False
+    )
     self._console.file.flush()
 
 

@@ -160,6 +160,7 @@ def test_nan_of_a_users_callable_names_constraint_and_step(capsys):
   printed = capsys.readouterr().out
   assert "the constraint 'fair' was not finite at step 16" in printed
   assert printed.count("not finite") == 1
+  assert "λ[fair] " in printed
   shares = [row["geco/fair/skipped"] for row in trained.metrics]
   assert shares == [0.0, 0.5, 1.0, 1.0]
   assert {row["geco/re/skipped"] for row in trained.metrics} == {0.0}
