@@ -14,7 +14,11 @@ from geco_tf import errors
 USER_ERROR_STATUS = 2
 
 
-def run(main: Callable[[], object]) -> None:
+def run(
+  main: Callable[[], object],
+  *,
+  if_stopped: str = "the same command goes on from the last checkpoint",
+) -> None:
   """Parses the flags, calls main and ends the process.
 
   Exit status 2 and one line on stderr answer an unknown flag, a bad value, an
@@ -23,18 +27,19 @@ def run(main: Callable[[], object]) -> None:
 
   Args:
     main: takes nothing; flags are parsed when it is called.
+    if_stopped: what an interrupted user is told.
   """
-  app.run(lambda argv: _call(main), flags_parser=_parse)
+  app.run(lambda argv: _call(main, if_stopped), flags_parser=_parse)
 
 
-def _call(main: Callable[[], object]) -> int:
+def _call(main: Callable[[], object], if_stopped: str) -> int:
   if not ("verbosity" in flags.FLAGS and flags.FLAGS["verbosity"].present):
     # TensorFlow and TFDS tell much at level INFO that is of no use here.
     logging.set_verbosity(logging.WARNING)
   try:
     main()
   except KeyboardInterrupt:
-    _print("stopped; the same command goes on from the last checkpoint.")
+    _print(f"stopped; {if_stopped}.")
     return 130
   except errors.UserError as error:
     _print(str(error))
@@ -54,10 +59,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
   except SystemExit:
     sys.exit(0)  # Help was asked for and given; absl calls that a failure.
   if len(arguments) > 1:
-    _fail(
-      f"Unexpected argument {arguments[1]!r}; everything is given by flags, as "
-      f"--name=value."
-    )
+    _fail(f"Unexpected argument {arguments[1]!r}; give --name=value.")
   return arguments
 
 

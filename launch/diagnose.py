@@ -48,7 +48,7 @@ def run() -> None:
 
 def main() -> None:
   """The console entry."""
-  command_line.run(run)
+  command_line.run(run, if_stopped="nothing was kept")
 
 
 if __name__ == "__main__":

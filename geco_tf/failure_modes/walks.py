@@ -10,7 +10,7 @@ table over a grid of z, and −ELBO is lowered in turns, exactly in each:
   q_n   = the best Gaussian, downhill from the last one
 
 Both are expectations over a grid that carries the true p(x): there is no sample
-to overfit. (A grid thinned to n points is one: .005 nats at n = 100.)
+to overfit. (A grid thinned to few points is one.)
 
 Source: the first line is equation 4 of "Taming VAEs"; the question is that of
 "Failure Modes of Variational Autoencoders and Their Effects on Downstream
