@@ -88,14 +88,14 @@ def test_exponential_follows_algorithm_1_in_both_phases():
 @pytest.mark.parametrize(
   ("variances", "total", "update_rule", "num_steps"),
   [
-    ((4.0, 1.0, 0.25, 0.04), 0.5, "auto", 60_000),
+    ((4.0, 1.0, 0.25, 0.04), 0.5, "auto", 25_000),
     (
       (4.0, 1.0, 0.25, 0.04),
       0.5,
       geco_tf.multipliers.LogRatio(rate=2e-3),
       20_000,
     ),
-    ((2.0, 0.9, 0.5, 0.3, 0.1, 0.02), 0.8, "auto", 40_000),
+    ((2.0, 0.9, 0.5, 0.3, 0.1, 0.02), 0.8, "auto", 15_000),
   ],
   ids=["key-auto", "key-log_ratio", "second-spectrum"],
 )

@@ -97,13 +97,14 @@ def test_bad_rate_is_refused(rule, rate):
 def _auto_by_hand(relative, start):
   """The equations of Auto's docstring in float64, whatever its constants."""
   gain, climb, fall = auto._GAIN, auto._FASTEST_CLIMB, auto._FASTEST_FALL
+  path_0, steps_0 = auto._LEAST_PATH, auto._WARMUP_STEPS
   log_multiplier = first = math.log(start)
   highest, lowest, before = -math.inf, math.inf, None
   path = []
   for t, r in enumerate(relative, start=1):
     e = min(max(r, -1.0), 1.0)
     highest, lowest = max(highest, r), min(lowest, r)
-    v = (highest - lowest + 0.5) / (t + 100.0)
+    v = (highest - lowest + path_0) / (t + steps_0)
     log_multiplier += min(max(gain * v * e, -fall * v), climb * v)
     change = e - (e if before is None else before)
     log_multiplier += auto._PROPORTIONAL * change
@@ -135,12 +136,12 @@ def test_auto_has_no_rate():
 def test_auto_is_invariant_to_the_networks_speed():
   """A trace ten times slower gives the same path in its own time.
 
-  The speed v is (range + ½) / (t + 100). But for the 100, which calm the first
+  The speed v is (range + p) / (t + w). But for the w, which calm the first
   steps, slowing by s scales v by 1/s. Between the times a and b the integral
   parts differ by at most
 
-    fall (range + ½) ∫ (1/(τ + 100/s) − 1/(τ + 100)) dτ
-      ≤ fall (range + ½) ln((a + 100) / (a + 100/s))
+    fall (range + p) ∫ (1/(τ + w/s) − 1/(τ + w)) dτ
+      ≤ fall (range + p) ln((a + w) / (a + w/s))
 
   and the proportional part, a sum of differences of e, not at all.
   """
@@ -151,8 +152,9 @@ def test_auto_is_invariant_to_the_networks_speed():
   fast = np.log(_path(multipliers.Auto(), trace[slowdown - 1 :: slowdown]))
   slow = np.log(_path(multipliers.Auto(), trace, jit=True))
   slow = slow[slowdown - 1 :: slowdown]
-  largest_speed = auto._FASTEST_FALL * (np.ptp(trace) + 0.5)
-  bound = largest_speed * np.log((a + 100.0) / (a + 100.0 / slowdown))
+  largest_speed = auto._FASTEST_FALL * (np.ptp(trace) + auto._LEAST_PATH)
+  warmup = auto._WARMUP_STEPS
+  bound = largest_speed * np.log((a + warmup) / (a + warmup / slowdown))
   # The sums are left against right ends: one step of the largest speed more.
   bound += largest_speed / a
   moved = fast - fast[a]
@@ -176,6 +178,16 @@ def test_auto_stays_in_its_bounds_and_finite(size, pattern):
   if size == 1e30 and pattern != "both":
     expected = math.copysign(_LARGEST_CHANGE, sign[0])
     np.testing.assert_allclose(log_change[-1], expected, rtol=1e-5)
+
+
+def test_auto_comes_back_from_a_constraint_long_satisfied():
+  """Nothing winds up: λ rises with the first violation, from where it is."""
+  trace = np.concatenate([np.full(3_000, -0.8), np.full(3_000, 0.8)])
+  path = _path(multipliers.Auto(), trace)
+  assert np.all(np.diff(path[:3_000]) < 0) and path[2_999] < 0.05
+  assert np.all(np.diff(path[2_999:]) > 0)
+  # Down it goes slower by the step: no jump to 0 at any time.
+  assert np.all(np.diff(np.log(path[:3_000])) > -0.03)
 
 
 def test_auto_leaves_multiplier_where_violation_is_zero():
