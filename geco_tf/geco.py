@@ -133,8 +133,8 @@ class GECO(tf.Module):
     """mean(objective) + Σ λ·(Ĉ + stop_gradient(C_ma − Ĉ)) + penalties.
 
     C_ma looks ahead: it has this batch's Ĉ in it, of this replica. The gradient
-    is that of mean(objective) + λ·Ĉ; the average shows in the value alone. No
-    state changes.
+    is that of mean(objective) + λ·Ĉ; the average shows in the value alone. A
+    rule that has a penalty P(C) adds P′(C_ma)·Ĉ to that. No state changes.
 
     Args:
       objective_per_example: [B], what is minimised (the KL, in nats).
@@ -233,7 +233,7 @@ class _Dual(tf.Module):
     self._state_type = type(state)
 
   def lagrangian(self, value: constraints_lib.ConstraintValue) -> tf.Tensor:
-    """λ·(Ĉ + stop_gradient(C_ma − Ĉ)) + penalty(Ĉ), summed over entries."""
+    """Σ λC + penalty(C), C = Ĉ + stop_gradient(C_ma − Ĉ)."""
     sums = _batch_sums(value, self._dtype)
     mean = sums.mean
     moving_average = tf.stop_gradient(
@@ -241,15 +241,20 @@ class _Dual(tf.Module):
     )
     c = mean + tf.stop_gradient(moving_average - mean)
     multiplier = tf.stop_gradient(self._current_multiplier(sums))
-    return tf.reduce_sum(multiplier * c) + self._rule.penalty(mean)
+    penalty = self._rule.penalty(
+      c,
+      state=self._current_state(multiplier),
+      multiplier=multiplier,
+      bound=self._full(value.bound),
+    )
+    return tf.reduce_sum(multiplier * c) + penalty
 
   def initialize(self, value: constraints_lib.ConstraintValue) -> None:
     sums = _batch_sums(value, self._dtype)
     self._start(sums, _is_finite(sums))
 
   def update(self, sums: _BatchSums, bound: tf.Tensor) -> dict[str, tf.Tensor]:
-    mean, shape = sums.mean, self.multiplier.shape
-    bound = tf.broadcast_to(tf.cast(bound, self._dtype), shape)
+    mean, bound = sums.mean, self._full(bound)
     is_finite = _is_finite(sums)
     self._start(sums, is_finite)
     active = is_finite & (sums.weight > 0)
@@ -282,6 +287,10 @@ class _Dual(tf.Module):
       skipped=tf.cast(~is_finite, self._dtype),
     )
 
+  def _full(self, bound: tf.Tensor) -> tf.Tensor:
+    """The bound of every entry."""
+    return tf.broadcast_to(tf.cast(bound, self._dtype), self.multiplier.shape)
+
   def _average(self, mean: tf.Tensor) -> tf.Tensor:
     """C_ma with Ĉ in it: Ĉ itself the first time."""
     decayed = self._decay * self.moving_average + (1.0 - self._decay) * mean
@@ -293,6 +302,16 @@ class _Dual(tf.Module):
     natural = tf.where(natural <= 0, tf.ones_like(natural), natural)
     start = self._rule.initial_multiplier(natural)
     return tf.where(self.initialized, self.multiplier, start)
+
+  def _current_state(self, multiplier: tf.Tensor) -> Any:
+    """The rule's state for a λ that `_current_multiplier` gave."""
+    start = self._rule.initial_state(multiplier)
+    return self._state_type(
+      *(
+        tf.where(self.initialized, now, first)
+        for now, first in zip(self.rule_state, start, strict=True)
+      )
+    )
 
   def _start(self, sums: _BatchSums, is_usable: tf.Tensor) -> None:
     """Fixes where λ starts, once."""

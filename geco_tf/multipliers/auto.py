@@ -9,14 +9,14 @@ import tensorflow as tf
 from geco_tf.multipliers import base
 
 # How the constants were found, and what they are worth: BUILD_NOTES 4.
-_GAIN = 16.0
-_FASTEST_CLIMB = 0.4
-_FASTEST_FALL = 1.5
-_PROPORTIONAL = 1.5
+_GAIN = 10.0
+_FASTEST_CLIMB = 0.2
+_FASTEST_FALL = 1.0
+_PROPORTIONAL = 0.8
 _LARGEST_CHANGE = 12.0
 # Keep λ moving where the violation does not, and calm in the first steps.
-_LEAST_PATH = 0.5
-_WARMUP_STEPS = 100.0
+_LEAST_PATH = 2.0
+_WARMUP_STEPS = 150.0
 
 
 class AutoState(NamedTuple):
@@ -35,8 +35,8 @@ class Auto(base.UpdateRule):
 
   With the relative violation r, e = clip(r, ±1) and t the updates so far,
 
-    v       = (max r − min r + ½) / (t + 100)     how fast r has moved, per step
-    ln λ   += clip(16 v e, −1.5 v, .4 v) + 1.5 (e − e of the last update)
+    v       = (max r − min r + 2) / (t + 150)     how fast r has moved, per step
+    ln λ   += clip(10 v e, −v, .2 v) + .8 (e − e of the last update)
 
   within ±12 of its start. All speeds are multiples of v: a network that learns
   ten times slower gets a multiplier ten times slower, with no rate to choose.

@@ -54,8 +54,37 @@ class UpdateRule(abc.ABC):
       The next state, and λ ≥ 0 [K].
     """
 
-  def penalty(self, constraint: tf.Tensor) -> tf.Tensor:
-    """What the Lagrangian gains beside λC, for this batch's Ĉ [K]: []."""
+  def moved_to(self, state: Any, multiplier: tf.Tensor) -> Any:
+    """The state with λ [K] put elsewhere, and the rest as it was.
+
+    `Restrained` asks for it at a bound, so that λ leaves as soon as the sign of
+    the violation changes. Rules need it that keep λ as something else than a
+    field `log_multiplier`.
+    """
+    if "log_multiplier" in getattr(state, "_fields", ()):
+      return state._replace(log_multiplier=tf.math.log(multiplier))
+    return state
+
+  def penalty(
+    self,
+    constraint: tf.Tensor,
+    *,
+    state: Any,
+    multiplier: tf.Tensor,
+    bound: tf.Tensor,
+  ) -> tf.Tensor:
+    """What the Lagrangian gains beside λC.
+
+    Args:
+      constraint: [K], C_ma by value and this batch's Ĉ by gradient.
+      state: as `update` gets it in this step.
+      multiplier: [K], λ.
+      bound: [K], the size of the tolerance in C's units.
+
+    Returns:
+      [], in units of the objective; its derivative by C is at least −λ.
+    """
+    del state, multiplier, bound
     return tf.zeros([], constraint.dtype)
 
 

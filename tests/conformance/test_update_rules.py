@@ -6,20 +6,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from geco_tf import multipliers
+from geco_tf import errors, multipliers
 
 # Options that a rule cannot do without. A new rule needs a line here.
 _OPTIONS = {
+  "augmented_lagrangian": {"rate": 0.05},
   "auto": {},
   "exponential": {"rate": 0.05},
   "log_ratio": {"rate": 0.05},
+  "nu_pi": {"rate": 0.05, "proportional": 0.5, "smoothing": 0.3},
+  "softplus_gradient": {"rate": 0.05},
 }
 _RULES = sorted(_OPTIONS)
 _SHAPES = [(), (3,)]
 
 
-def _build(name):
-  return multipliers.registry.build(name, available={}, options=_OPTIONS[name])
+def _build(name, **more):
+  options = {**_OPTIONS[name], **more}
+  return multipliers.registry.build(name, available={}, options=options)
 
 
 def _run(rule, trace, shape, wrap=lambda f: f):
@@ -85,4 +89,87 @@ def test_rule_holds_no_state_of_its_own(name):
   first, _ = _run(rule, [0.5] * 5, ())
   second, _ = _run(rule, [0.5] * 5, ())
   np.testing.assert_array_equal(first, second)
-  assert rule.penalty(tf.constant([1.0, 2.0])).shape == ()
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_penalty_is_a_scalar_that_leaves_no_negative_weight(name):
+  """λ + dP/dC ≥ 0: no violation is ever asked for."""
+  rule = _build(name)
+  multiplier = tf.constant([0.0, 0.5, 3.0])
+  state = rule.initial_state(tf.constant([2.0, 2.0, 2.0]))
+  for violation in (-1e3, -0.3, 0.0, 0.3, 1e3):
+    c = tf.Variable(tf.fill([3], violation))
+    with tf.GradientTape() as tape:
+      penalty = rule.penalty(
+        c, state=state, multiplier=multiplier, bound=tf.ones([3])
+      )
+      loss = penalty + tf.reduce_sum(multiplier * c)
+    assert penalty.shape == ()
+    assert np.all(tape.gradient(loss, c).numpy() >= -1e-6)
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_frozen_multiplier_is_held_and_then_moves_as_from_the_start(name):
+  trace = [0.5, 0.9, -0.2, 0.4, 0.1, -0.3]
+  path, _ = _run(_build(name), trace, ())
+  frozen, _ = _run(_build(name, freeze_steps=3), [9.0, 9.0, 9.0, *trace], ())
+  start = _build(name).initial_multiplier(tf.constant(2.0))
+  np.testing.assert_array_equal(frozen[:3], [start] * 3)
+  np.testing.assert_array_equal(frozen[3:], path)
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_multiplier_moves_at_every_so_manieth_update_alone(name):
+  trace = [0.5, 0.9, -0.2]
+  path, _ = _run(_build(name), trace, ())
+  between = [v for c in trace for v in (9.0, c)]
+  slowed, _ = _run(_build(name, update_every=2), between, ())
+  np.testing.assert_array_equal(slowed[1::2], path)
+  np.testing.assert_array_equal(slowed[2::2], path[:-1])
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_bounded_multiplier_leaves_its_bound_at_once(name):
+  bounded = _build(name, lowest=0.9, highest=2.1)
+  # As long at a bound as it takes to wind up, and to change the gradient's
+  # sign under Adam.
+  trace = [0.9] * 40 + [-0.9] * 60 + [0.9] * 40
+  path, state = _run(bounded, trace, (3,), tf.function)
+  assert path.min() >= 0.9 * (1 - 1e-6) and path.max() <= 2.1 * (1 + 1e-6)
+  np.testing.assert_allclose(path[39], [2.1] * 3, rtol=1e-6)
+  np.testing.assert_allclose(path[99], [0.9] * 3, rtol=1e-6)
+  patience = 15 if name == "softplus_gradient" else 1
+  assert np.all(path[39 + patience] < 2.1 * (1 - 1e-6))
+  assert np.all(path[99 + patience] > 0.9 * (1 + 1e-6))
+  for field in state:
+    assert field.shape == (3,)
+    assert np.all(np.isfinite(field))
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"lowest": -1.0}, "`lowest` must be at least 0"),
+    ({"lowest": 3.0, "highest": 2.0}, "below `highest`; got lowest=3.0"),
+    ({"freeze_steps": -1}, "`freeze_steps` must be a whole number"),
+    ({"freeze_steps": 1.5}, "`freeze_steps` must be a whole number"),
+    ({"update_every": 0}, "`update_every` must be .* at least 1; got 0"),
+    ({"freeze": 3}, "option of the update rule .*did you mean 'freeze_steps'"),
+  ],
+)
+def test_bad_restraint_is_named(options, message):
+  with pytest.raises(errors.UserError, match=message):
+    _build("auto", **options)
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_restraints_are_off_unless_asked_for(name):
+  assert not isinstance(_build(name), multipliers.Restrained)
+  assert isinstance(_build(name, freeze_steps=1), multipliers.Restrained)
+
+
+def test_restraints_can_be_stacked():
+  inner = _build("augmented_lagrangian", freeze_steps=1)
+  rule = multipliers.Restrained(inner, freeze_steps=1, highest=2.05)
+  path, _ = _run(rule, [0.5] * 4, ())
+  np.testing.assert_allclose(path, [2.0, 2.0, 2.05, 2.05], rtol=1e-6)
