@@ -13,16 +13,14 @@ minute on one core.
 
 import json
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 from scipy import ndimage
 
-from benchmarks import results
-from geco_tf import constraints, data, errors, figures, runs
+from benchmarks import instruments, results
+from geco_tf import data, figures
 from geco_tf.figures import image_grid
 from launch import command_line
 
@@ -33,10 +31,7 @@ _CLASSIFIER = flags.DEFINE_string(
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "where TFDS has its data.")
 _CIFAR10 = flags.DEFINE_string("cifar10", "cifar10", "data set to use for it.")
 
-_NUM_IMAGES = 500
 _NUM_SHOWN = 10
-# Of the judge, by data set.
-_LAYERS = {"mnist": ("conv_0", "dense"), "cifar10": ("block_0", "pooled")}
 _IMAGES = pathlib.Path(__file__).parent.parent / "docs" / "images"
 
 
@@ -75,75 +70,20 @@ SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def instruments(name: str, classifier: Any) -> dict[str, Any]:
-  """Column → constraint; any κ does, as levels are read off."""
-  columns = {
-    "RE": constraints.ReconstructionError(0.1),
-    "NLL": constraints.NegLogLikelihood(4.0),
-    "pNCC": constraints.PatchNormalizedCrossCorrelation(0.5),
-    "CLA": constraints.ClassificationAccuracy(0.5, classifier_fn=classifier),
-    "FRE, local": constraints.FeatureReconstructionError(
-      0.1, feature_fn=constraints.local_statistics()
-    ),
-  }
-  for layer in _LAYERS[name]:
-    columns[f"FRE, {layer}"] = constraints.FeatureReconstructionError(
-      0.1,
-      feature_fn=lambda images, layer=layer: classifier.features(images)[layer],
-    )
-  return columns
-
-
-def levels(
-  columns: Mapping[str, Any],
-  images: np.ndarray,
-  spoiled: np.ndarray,
-  labels: np.ndarray,
-) -> dict[str, float]:
-  """What every constraint's κ would be compared with."""
-  found = {}
-  for column, constraint in columns.items():
-    value = constraint.evaluate(
-      tf.constant(images), tf.constant(spoiled, tf.float32), {"labels": labels}
-    )
-    mean = tf.reduce_mean(value.violation)
-    found[column] = float(constraint.level(mean, value.bound))
-  return found
-
-
-def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
-  """One row a way to spoil an image, as Markdown."""
-  columns = list(next(iter(rows.values())))
-  print("| | " + " | ".join(columns) + " |")
-  print("|" + "---|" * (1 + len(columns)))
-  for label, row in rows.items():
-    print(f"| {label} | " + " | ".join(f"{row[c]:.3f}" for c in columns) + " |")
-
-
 def main() -> None:
   """Measures, prints, draws and keeps the numbers."""
   name = _ONLY.value
   source = data.load(
     _CIFAR10.value if name == "cifar10" else name, data_dir=_DATA_DIR.value
   )
-  classifier = runs.load_classifier(_CLASSIFIER.value)
-  if tuple(classifier.image_shape) != tuple(source.image_shape):
-    raise errors.UserError(
-      f"`classifier` must be one of images {list(source.image_shape)}; it is "
-      f"one of {list(classifier.image_shape)}."
-    )
-  chosen = np.linspace(0, source.test.num_examples - 1, _NUM_IMAGES).astype(int)
-  images = source.test.images[chosen]
-  if images.dtype == np.uint8:
-    images = images / np.float32(255.0)
-  labels = source.test.labels[chosen]
-  columns = instruments(name, classifier)
+  columns = instruments.make(name, _CLASSIFIER.value, source)
+  images, labels = instruments.test_images(source)
   spoiled = {label: spoil(images) for label, spoil in SPOILED.items()}
   rows = {
-    label: levels(columns, images, changed, labels)
+    label: instruments.levels(columns, images, changed, labels)
     for label, changed in spoiled.items()
   }
-  print_table(rows)
+  instruments.print_table(rows)
   distance = np.sqrt(
     np.sum((images - np.roll(images, len(images) // 2, 0)) ** 2, (1, 2, 3))
   )
@@ -155,14 +95,12 @@ def main() -> None:
   blocks = {
     f"{label}:   "
     + "   ".join(f"{c} {rows[label][c]:.2f}" for c in shown): changed[
-      :: _NUM_IMAGES // _NUM_SHOWN
+      :: instruments.NUM_IMAGES // _NUM_SHOWN
     ]
     for label, changed in spoiled.items()
   }
   figure = image_grid.labelled_rows(blocks, num_columns=_NUM_SHOWN)
-  for path in figures.save(figure, _IMAGES / f"constraint_scales_{name}"):
-    if path.endswith(".svg"):  # Thousands of pixels are no drawing.
-      pathlib.Path(path).unlink()
+  figures.save(figure, _IMAGES / f"constraint_scales_{name}", suffixes=("png",))
 
 
 if __name__ == "__main__":

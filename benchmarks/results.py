@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,10 @@ from typing import Any, NamedTuple
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "results"
 _NUM_POINTS = 60
+_COLUMNS = (
+  "step", "rmse", "kl", "loss", "sigma", "accuracy", "test_accuracy",
+)  # fmt: skip
+_OF_CONSTRAINT = re.compile(r"geco/.*/(multiplier|moving_average)(_max)?")
 
 
 class Run(NamedTuple):
@@ -24,7 +29,12 @@ class Run(NamedTuple):
 
   @property
   def arguments(self) -> list[str]:
-    return [f"--{k}={v}" for k, v in self.flags.items()]
+    """Of the command line; a list is a flag that is repeated."""
+    return [
+      f"--{name}={v}"
+      for name, value in self.flags.items()
+      for v in (value if isinstance(value, (list, tuple)) else [value])
+    ]
 
 
 def result(
@@ -91,14 +101,10 @@ def _thinned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
   """Sixty rows at most, the last among them, as columns."""
   every = -(-len(rows) // _NUM_POINTS)
   kept = rows[::-1][::every][::-1]
-  names = (
-    "step", "rmse", "kl", "loss", "geco/re/multiplier", "sigma", "accuracy",
-    "test_accuracy",
-  )  # fmt: skip
   return {
     name: [_rounded(row.get(name)) for row in kept]
-    for name in names
-    if name in kept[-1]
+    for name in kept[-1]
+    if name in _COLUMNS or _OF_CONSTRAINT.fullmatch(name)
   }
 
 

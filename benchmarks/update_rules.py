@@ -51,7 +51,7 @@ def _cosine_sgd(num_steps: int) -> keras.optimizers.Optimizer:
 
 CASES = {
   "quadratic": Case(
-    problems.Quadratic, lambda _: keras.optimizers.SGD(0.05), 10_000
+    problems.Quadratic, lambda _: keras.optimizers.SGD(0.05), 20_000
   ),
   "water-filling": Case(
     lambda: problems.ExactLinearGaussian(*_KEY),
@@ -59,7 +59,7 @@ CASES = {
     20_000,
   ),
   "quadratic, noisy": Case(
-    lambda: problems.Quadratic(deviation=0.5), _cosine_sgd, 10_000, 0.05
+    lambda: problems.Quadratic(deviation=0.5), _cosine_sgd, 20_000, 0.05
   ),
   "water-filling, noisy": Case(
     lambda: problems.LinearGaussian(*_KEY), problems.cosine_adam, 20_000, 0.05

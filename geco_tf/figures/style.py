@@ -4,6 +4,7 @@
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import cycler
@@ -129,7 +130,10 @@ def log_y(ax: mpl_axes.Axes, bottom: float, top: float) -> None:
 
 
 def save(
-  figure: mpl_figure.Figure, path_without_suffix: str | os.PathLike[str]
+  figure: mpl_figure.Figure,
+  path_without_suffix: str | os.PathLike[str],
+  *,
+  suffixes: Sequence[str] = SUFFIXES,
 ) -> tuple[str, ...]:
   """Writes a figure as PNG and as SVG.
 
@@ -139,16 +143,17 @@ def save(
   Args:
     figure: the figure.
     path_without_suffix: any path that `tf.io.gfile` takes; its folder is made.
+    suffixes: which of the two; thousands of pixels are no drawing.
 
   Returns:
-    The paths of the files, `.png` first.
+    The paths of the files, in the order of `suffixes`.
   """
   stem = os.fspath(path_without_suffix)
   folder = os.path.dirname(stem)
   if folder:
     tf.io.gfile.makedirs(folder)
   paths = []
-  for suffix in SUFFIXES:
+  for suffix in suffixes:
     # Drawn into memory first, so that a failure leaves no half of a file.
     content = io.BytesIO()
     with context():
