@@ -74,8 +74,35 @@ class WarmupThenDecay(keras.optimizers.schedules.LearningRateSchedule):
     }
 
 
+class _OnePassAdam(keras.optimizers.Adam):
+  """Keras 3's Adam by TensorFlow's kernel, which reads each variable once.
+
+  The same formula; Keras's own ten passes over memory were a quarter of a
+  step of a small VAE on a CPU.
+  """
+
+  def update_step(
+    self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+  ) -> None:
+    index = self._get_variable_index(variable)
+    dtype = variable.dtype
+    step = tf.cast(self.iterations + 1, dtype)
+    tf.raw_ops.ResourceApplyAdam(
+      var=variable.handle,
+      m=self._momentums[index].handle,
+      v=self._velocities[index].handle,
+      beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
+      beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
+      lr=tf.cast(learning_rate, dtype),
+      beta1=tf.cast(self.beta_1, dtype),
+      beta2=tf.cast(self.beta_2, dtype),
+      epsilon=tf.cast(self.epsilon, dtype),
+      grad=tf.cast(gradient, dtype),
+    )
+
+
 def adam(
   schedule: keras.optimizers.schedules.LearningRateSchedule,
 ) -> keras.optimizers.Optimizer:
   """Keras 3's Adam; the gradients it is given must be averaged already."""
-  return keras.optimizers.Adam(schedule)
+  return _OnePassAdam(schedule)

@@ -90,3 +90,22 @@ def test_adam_takes_its_rate_from_the_schedule():
 def test_bad_arguments_are_named(arguments, message):
   with pytest.raises(errors.UserError, match=message):
     optimizers.WarmupThenDecay(1e-3, 10, **arguments)
+
+
+def test_adam_moves_as_kerass_does():
+  """Five steps of two variables, rates that change: to float32's rounding."""
+  rng = np.random.RandomState(0)
+  start = [rng.normal(size=(3, 4)), rng.normal(size=5)]
+  gradients = [[rng.normal(size=w.shape) for w in start] for _ in range(5)]
+  ends = []
+  for make in (keras.optimizers.Adam, optimizers.adam):
+    optimizer = make(optimizers.WarmupThenDecay(0.1, 10, decay="cosine"))
+    variables = [tf.Variable(w, dtype=tf.float32) for w in start]
+    optimizer.build(variables)
+    for step in gradients:
+      step = [tf.constant(g, tf.float32) for g in step]
+      optimizer.apply_gradients(zip(step, variables, strict=True))
+    ends.append([*variables, *optimizer.variables])
+  assert len(ends[0]) == len(ends[1])
+  for expected, got in zip(*ends, strict=True):
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
