@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 
 def _cosine_sgd(num_steps: int) -> keras.optimizers.Optimizer:
-  schedule = keras.optimizers.schedules.CosineDecay(0.05, num_steps, alpha=0.02)
+  schedule = keras.optimizers.schedules.CosineDecay(0.05, num_steps, alpha=0.2)
   return keras.optimizers.SGD(schedule)
 
 
