@@ -190,6 +190,11 @@ def write_json(path: str, content: Any) -> None:
   write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+def exists(path: str) -> bool:
+  """Whether there is such a file."""
+  return bool(tf.io.gfile.exists(path))
+
+
 def read_json(path: str) -> Any:
   """The content of a JSON file; None where there is no file.
 
