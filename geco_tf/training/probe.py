@@ -21,8 +21,9 @@ from geco_tf.training import train
 # cheap (EfficientMORL chooses its target so).
 _SHARE = 0.1
 _LEAST_STEPS, _MOST_STEPS = 100, 1_000
-# σ of the probe's decoder: five levels of 8 bits. The KL hardly counts.
-_SIGMA = 0.02
+# The decoder whose variance is its error: no weight to choose, and none of the
+# patience that a multiplier needs.
+_OBJECTIVE = "closed_form_sigma_elbo"
 _NUM_EXAMPLES, _BATCH_SIZE = 10_000, 250
 # A probe that is not this much better than the mean image has not learned.
 _LEARNED = 0.97
@@ -93,8 +94,8 @@ def propose(
 ) -> Proposal:
   """A κ of the RMSE for this model and these data, from a short run.
 
-  The probe is the config's own model and optimizer for a tenth of its steps,
-  with all weight on the reconstruction. A function of config, seed and data.
+  The probe trains the config's own model for a tenth of its steps, by the ELBO
+  of a decoder whose variance is its error. A function of config, seed and data.
 
   Args:
     config: of the run to come; its κ and constraints are not read.
@@ -189,8 +190,7 @@ def spread(source: data_lib.Source) -> float:
 def _probe_config(config: Config) -> Config:
   steps = num_steps(config)
   return config.replace(
-    objective="elbo",
-    sigma=_SIGMA,
+    objective=_OBJECTIVE,
     kappa=None,
     constraint=(),
     constraint_rule=(),
