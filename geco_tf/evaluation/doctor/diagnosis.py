@@ -10,6 +10,7 @@ import numpy as np
 
 from geco_tf.evaluation.doctor import findings, multipliers, tolerances, traces
 from geco_tf.evaluation.doctor.findings import Finding
+from geco_tf.evaluation.doctor.outlook import outlook
 from geco_tf.evaluation.doctor.traces import Run, Track
 from geco_tf.runs.config import Config
 from geco_tf.runs.workdir import Workdir
@@ -41,6 +42,7 @@ _CONSEQUENCES = (
   "generous",
   "settling",
   "collapse",
+  "too_short",
 )
 # λ of both has to rise by that over the last third: 10 %.
 _PULL = 0.1
@@ -223,7 +225,7 @@ def _without_constraint(run: Run) -> list[Finding]:
 
 def _contradictions(run: Run, found: list[Finding]) -> list[Finding]:
   """Puts one finding for all constraints that pull against each other."""
-  ahead = {t.name: tolerances.outlook(run, t) for t in run.tracks}
+  ahead = {t.name: o for t in run.tracks if (o := outlook(run, t))}
   pulling = [n for n, o in ahead.items() if o.rise > _PULL]
   lost = [f for f in found if f.kind == "infeasible"]
   if not lost or len(pulling) < 2:

@@ -11,7 +11,7 @@ import pytest
 
 from geco_tf import runs
 from geco_tf.evaluation import doctor
-from geco_tf.evaluation.doctor import multipliers, tolerances, traces
+from geco_tf.evaluation.doctor import multipliers, outlook, tolerances, traces
 
 _RESULTS = pathlib.Path(__file__).parents[3] / "docs" / "results"
 _STEPS = np.arange(100.0, 5_001.0, 100.0)
@@ -339,7 +339,7 @@ def test_line_has_the_errors_of_least_squares():
   generator = np.random.default_rng(1)
   x = np.linspace(1.0, 3.0, 20)
   y = 2.0 - 0.5 * x + 0.1 * generator.standard_normal(20)
-  line = tolerances.fit(x, y)
+  line = outlook.fit(x, y)
   (slope, intercept), covariance = np.polyfit(x, y, 1, cov=True)
   np.testing.assert_allclose(line[:2], [slope, intercept], rtol=1e-10)
   np.testing.assert_allclose(line[2:], np.sqrt(np.diag(covariance)), rtol=1e-10)
