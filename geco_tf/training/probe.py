@@ -15,7 +15,7 @@ from geco_tf.runs import build, presets
 from geco_tf.runs import workdir as workdir_lib
 from geco_tf.runs.config import Config
 from geco_tf.runs.kappa import AutoKappa
-from geco_tf.training import train
+from geco_tf.training.train import train
 
 # A tolerance that a tenth of the training reaches is one that the rest can make
 # cheap (EfficientMORL chooses its target so).
@@ -113,7 +113,7 @@ def propose(
     source = data
   scale = spread(source)
   probe = _probe_config(config)
-  summary = train.train(probe, data=source, show_progress=False).summary
+  summary = train(probe, data=source, show_progress=False).summary
   reached = summary["rmse"]
   if not reached < _LEARNED * scale:
     raise errors.UserError(

@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from geco_tf import data, errors, runs
+from geco_tf import data, errors, runs, training
 from geco_tf.runs.kappa import AutoKappa
 from geco_tf.training import probe, report
 from tests.training import tiny
@@ -48,6 +48,7 @@ def test_proposal_lies_between_what_was_reached_and_the_spread(folder):
   np.testing.assert_allclose(kept["kappa"], expected, rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_proposal_is_a_function_of_config_and_data(folder):
   again = probe.propose(_CONFIG, _ASKED, data=data.load("digits"))
   kept = _kept(folder)
@@ -76,10 +77,11 @@ def test_run_whose_kappa_was_given_is_not_taken_over(tmp_path):
     probe.resolve(_CONFIG, _ASKED, str(tmp_path))
 
 
-def test_probe_that_learned_nothing_proposes_nothing():
-  config = _CONFIG.replace(num_steps=2, learning_rate=1e-6)
+def test_probe_that_learned_nothing_proposes_nothing(monkeypatch):
+  trained = training.Trained(None, None, {"rmse": 0.27}, [])
+  monkeypatch.setattr(probe, "train", lambda *_, **__: trained)
   with pytest.raises(errors.UserError, match="must be given as a number"):
-    probe.propose(config, _ASKED)
+    probe.propose(_CONFIG, _ASKED)
 
 
 @pytest.mark.parametrize(
