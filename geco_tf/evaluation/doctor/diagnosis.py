@@ -170,10 +170,10 @@ def _lost_steps(run: Run) -> list[Finding]:
   for name, track in shares.items():
     share = _mean_share(run.step, track.skipped)
     if share > 0.0:
-      found.append(_lost(f"the constraint {name} was", share, track))
+      found.append(_lost(f"The constraint {name} was", share, track))
   share = _mean_share(run.step, run.skipped_gradients)
   if share > 0.0:
-    found.append(_lost("the gradient was", share, None))
+    found.append(_lost("The gradient was", share, None))
   return found
 
 
@@ -184,7 +184,7 @@ def _lost(subject: str, share: float, track: Track | None) -> Finding:
     change = f"the constraint {track.name}, which must be finite for any image"
   return make(
     "skipped",
-    f"{subject} not finite in {100.0 * share:.2g} % of the steps, which "
+    f"{subject} not finite in {100.0 * share:.3g} % of the steps, which "
     "changed nothing.",
     change,
     track,

@@ -74,7 +74,8 @@ class Track(NamedTuple):
     if self.measured is not None:
       worst = np.nanmin if self._is_floor else np.nanmax
       return float(worst(self.measured))
-    return self.level_of(float(self.violation[-1]))
+    finite = self.violation[np.isfinite(self.violation)]
+    return self.level_of(float(finite[-1])) if finite.size else None
 
   @property
   def entry(self) -> str:
@@ -87,8 +88,9 @@ class Track(NamedTuple):
   @property
   def best(self) -> float | None:
     """The best level of any row, or at the end."""
-    levels = [self.level_of(float(np.nanmin(self.violation))), self.level]
-    known = [v for v in levels if v is not None and math.isfinite(v)]
+    finite = self.violation[np.isfinite(self.violation)]
+    least = self.level_of(float(finite.min())) if finite.size else None
+    known = [v for v in (least, self.level) if v is not None]
     if not known:
       return None
     return max(known) if self._is_floor else min(known)

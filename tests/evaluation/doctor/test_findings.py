@@ -243,6 +243,16 @@ def test_one_that_another_implies_is_a_note():
   assert diagnosis.findings[0].change == "--constraint=kl:12"
 
 
+def test_constraint_that_was_never_finite_is_told_by_its_lost_steps():
+  rows = _pair(multiplier=1.0, constraint=math.nan, satisfied=0.0, skipped=1.0)
+  for row in rows:
+    row["geco/re/multiplier"], row["rmse"] = 4.0, 0.1
+  diagnosis = doctor.examine(rows, _PAIR)
+  assert diagnosis.findings[0].kind == "skipped"
+  assert diagnosis.findings[0].numbers == {"share": 1.0}
+  assert "The constraint kl was not finite in 100 %" in diagnosis.line
+
+
 def test_worst_entry_of_a_vector_is_named():
   config = _config(kappa=None, constraint=("re:0.1,per=class",))
   rows = _rows(
