@@ -5,6 +5,7 @@
 import dataclasses
 import types
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -22,7 +23,10 @@ def define(config_class: type, defaults: str | None = None) -> None:
   for field in dataclasses.fields(config_class):
     default = field.default if defaults is None else defaults
     help_text = f"{field.metadata['help']} (default: {default})"
-    _DEFINERS[_base_type(hints[field.name])](field.name, None, help_text)
+    if (parse := field.metadata.get("parse")) is not None:
+      flags.DEFINE(_Parser(parse), field.name, None, help_text)
+    else:
+      _DEFINERS[_base_type(hints[field.name])](field.name, None, help_text)
 
 
 def given(config_class: type) -> dict[str, Any]:
@@ -32,6 +36,17 @@ def given(config_class: type) -> dict[str, Any]:
     for f in dataclasses.fields(config_class)
     if flags.FLAGS[f.name].present
   }
+
+
+class _Parser(flags.ArgumentParser):
+  """Absl's form of a function from text."""
+
+  def __init__(self, parse: Callable[[str], Any]):
+    super().__init__()
+    self._parse = parse
+
+  def parse(self, argument: str) -> Any:
+    return self._parse(argument)
 
 
 _DEFINERS = {

@@ -27,14 +27,22 @@ flags.adopt_module_key_flags(config_flags)
 
 def run() -> None:
   """Flags to a config, and one call."""
-  config = runs.presets.resolve(_PRESET.value, config_flags.given(runs.Config))
-  runs.build.check(config)
+  config, wanted = training.probe.split(
+    _PRESET.value, config_flags.given(runs.Config)
+  )
   if _DRY_RUN.value:
-    print(json.dumps(config.to_json(), indent=2))
+    shown = config.to_json()
+    if wanted is not None:
+      shown["kappa"] = str(wanted)
+    print(json.dumps(shown, indent=2))
     return
   workdir = _WORKDIR.value
   if workdir is None:
     workdir = os.path.join("runs", _PRESET.value)
+  if wanted is not None:
+    proposal = training.probe.resolve(config, wanted, workdir)
+    print(proposal, flush=True)
+    config = config.replace(kappa=proposal.kappa)
   trained = training.train(config, workdir=workdir)
   training.print_summary(trained.summary)
   print(f"Everything is in {workdir}/, the pictures in {workdir}/figures/.")

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from geco_tf import errors
@@ -14,9 +14,18 @@ from geco_tf import errors
 _Self = typing.TypeVar("_Self", bound="BaseConfig")
 
 
-def field(default: Any, help_text: str) -> Any:
-  """A setting: its default, and what --help says of it."""
-  return dataclasses.field(default=default, metadata={"help": help_text})
+def field(
+  default: Any, help_text: str, *, parse: Callable[[str], Any] | None = None
+) -> Any:
+  """A setting: its default, and what --help says of it.
+
+  Args:
+    default: the value where nothing is set.
+    help_text: what --help says.
+    parse: text of the flag to a value, where the type alone does not tell.
+  """
+  metadata = {"help": help_text, "parse": parse}
+  return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from geco_tf import data, errors, models, multipliers, objectives
 from geco_tf.data import resizing
 from geco_tf.runs import base_config, specs
+from geco_tf.runs import kappa as kappa_lib
 
 _field = base_config.field
 
@@ -47,7 +48,11 @@ class Config(base_config.BaseConfig):
   )
   # Objective.
   objective: str = _field("geco", "registered objective.")
-  kappa: float | None = _field(None, "K stands for --constraint=re:K.")
+  kappa: float | None = _field(
+    None,
+    "K stands for --constraint=re:K; auto:p25 finds one by a short run.",
+    parse=kappa_lib.parse,
+  )
   constraint: tuple[str, ...] = _field(
     (), "NAME:TOLERANCE[,OPTION=VALUE...], as re:0.1,per=class; repeatable."
   )

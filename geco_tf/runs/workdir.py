@@ -187,7 +187,12 @@ def write_text(path: str, text: str) -> None:
 
 def write_json(path: str, content: Any) -> None:
   """Writes JSON that a person can read."""
-  write_text(path, json.dumps(content, indent=2) + "\n")
+  write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def exists(path: str) -> bool:
+  """Whether there is such a file."""
+  return bool(tf.io.gfile.exists(path))
 
 
 def read_json(path: str) -> Any:

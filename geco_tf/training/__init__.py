@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The step, the loop, strategies and logging."""
 
+from geco_tf.training import probe
 from geco_tf.training.progress import print_summary
 from geco_tf.training.train import Trained, train
 from geco_tf.training.train_classifier import (
@@ -13,6 +14,7 @@ __all__ = [
   "Trained",
   "TrainedClassifier",
   "print_summary",
+  "probe",
   "train",
   "train_classifier",
 ]

@@ -4,7 +4,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -61,6 +61,7 @@ def run(
   evaluate: Callable[[int], Mapping[str, float]],
   checkpoints: Checkpoints | None,
   progress: Progress,
+  examine: Callable[[], Iterable[str]] = tuple,
 ) -> None:
   """Trains from first_step to the end.
 
@@ -75,6 +76,7 @@ def run(
     evaluate: step → what a row gains at a measurement.
     checkpoints: None for a run without a folder.
     progress: shows the rows.
+    examine: what to warn of, after a measurement.
   """
   step, since, clock = first_step, first_step, time.monotonic()
   warned: set[str] = set()
@@ -104,6 +106,9 @@ def run(
         row.update(evaluate(step))
       log.add(row)
       progress.show(row)
+      if is_measured and step < intervals.total:
+        for text in examine():
+          progress.warn(text)
       since, clock = step, time.monotonic()
     if checkpoints is not None and (
       step % intervals.checkpoint == 0 or step == intervals.total

@@ -100,7 +100,8 @@ def summary_table(summary: Mapping[str, Any]) -> rich_table.Table:
   """The measurements at the end as a table."""
   table = rich_table.Table("measured", "value", title="Summary")
   for name, value in summary.items():
-    if value is None:  # Not asked for: κ of an ELBO.
+    # Not asked for, as κ of an ELBO; and a sentence is no measurement.
+    if value is None or name == "doctor":
       continue
     if isinstance(value, Mapping):
       for key, inner in value.items():
@@ -111,8 +112,11 @@ def summary_table(summary: Mapping[str, Any]) -> rich_table.Table:
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
-  """Prints the table of a finished run."""
-  rich_console.Console().print(summary_table(summary))
+  """Prints the table of a finished run, and what the doctor says of it."""
+  console = rich_console.Console()
+  console.print(summary_table(summary))
+  if "doctor" in summary:
+    console.print(f"doctor: {summary['doctor']}", markup=False, highlight=False)
 
 
 def _middle(name: str) -> str:

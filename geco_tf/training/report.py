@@ -12,6 +12,7 @@ import tensorflow as tf
 from geco_tf import constraints, evaluation, figures, models, objectives
 from geco_tf import data as data_lib
 from geco_tf.data import pipeline
+from geco_tf.evaluation import doctor
 from geco_tf.runs.config import Config
 from geco_tf.runs.workdir import Workdir
 
@@ -45,6 +46,7 @@ def write(
     The summary.
   """
   summary = summarize(config, objective, source, rows, measurer)
+  summary["doctor"] = doctor.examine(rows, config, summary).line
   if folder is not None:
     tf.io.gfile.makedirs(folder.file("figures"))
     _draw(model, source, rows, folder, kappa(objective))

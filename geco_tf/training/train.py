@@ -16,6 +16,7 @@ import tensorflow as tf
 from geco_tf import data as data_lib
 from geco_tf import errors, evaluation, models, objectives
 from geco_tf.data import pipeline, sources
+from geco_tf.evaluation import doctor
 from geco_tf.runs import build
 from geco_tf.runs.checkpoints import Checkpoints
 from geco_tf.runs.config import Config
@@ -136,6 +137,7 @@ class _Run:
       )
       self._first_step = self._checkpoints.restore()
     self._measure = evaluation.ReconstructionMeasure(self.model)
+    self._warned: set[tuple[str, str | None]] = set()
     self._log = metrics_log.MetricsLog(folder, self._first_step)
 
   def finish(self, show_progress: bool) -> Trained:
@@ -191,6 +193,7 @@ class _Run:
         evaluate=self._evaluate,
         checkpoints=self._checkpoints,
         progress=progress,
+        examine=self._examine,
       )
 
   def _initialize_objective(self) -> None:
@@ -237,6 +240,16 @@ class _Run:
           at_step, **report.pictures(self.model, self._source)
         )
     return {"test_rmse": test.rmse, "test_kl": test.kl}
+
+  def _examine(self) -> list[str]:
+    """What the rows so far warn of and was not said before."""
+    new = [
+      found
+      for found in doctor.warnings(self._log.rows, self._config)
+      if (found.kind, found.constraint) not in self._warned
+    ]
+    self._warned |= {(found.kind, found.constraint) for found in new}
+    return [doctor.in_one_line(found) for found in new]
 
   def _report(self) -> dict[str, Any]:
     with self._evaluated_weights():

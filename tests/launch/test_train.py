@@ -134,6 +134,19 @@ def test_flags_override_the_preset(run, arguments, expected):
   assert config == runs.presets.get("digits").replace(**expected)
 
 
+def test_kappa_that_is_to_be_found_is_shown_as_it_was_asked(run):
+  status, out, _ = run("--dry_run", "--kappa=auto:p25", "--seed=3")
+  assert status == 0
+  shown = json.loads(out)
+  assert shown.pop("kappa") == "auto:p25"
+  expected = runs.presets.get("digits").replace(seed=3).to_json()
+  assert shown == {
+    k: list(v) if isinstance(v, tuple) else v
+    for k, v in expected.items()
+    if k != "kappa"
+  }
+
+
 def test_every_setting_is_a_flag(command):
   del command
   for name in runs.Config().to_json():
@@ -153,7 +166,10 @@ def test_every_setting_is_a_flag(command):
     ("--kappa=0", "`kappa` must be positive and finite; got 0.0."),
     ("--kappa=-1", "`kappa` must be positive and finite; got -1.0."),
     ("--kappa=nan", "`kappa` must be positive and finite; got nan."),
+    ("--kappa=auto", "`kappa` must be a number, or auto:pNN"),
+    ("--kappa=auto:p100", "`kappa` must be a number, or auto:pNN"),
     ("--constraint=re", "NAME:TOLERANCE"),
+    ("--constraint=re:auto:p25", "'auto:p25' is no number"),
     ("--constraint=ee:1", "Unknown constraint 'ee'; did you mean 're'"),
     ("--constraint=pncc:1.5", "`kappa` must be in (-1, 1), a correlation"),
     ("--constraint=cla:0.9", "needs a classifier; set `classifier`"),
