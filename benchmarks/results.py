@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from geco_tf.evaluation import doctor
+
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "results"
 _NUM_POINTS = 60
 _COLUMNS = (
@@ -78,8 +80,16 @@ def _train(
     "seconds": round(summary.pop("seconds", None) or _seconds(rows)),
     "summary": {k: v for k, v in summary.items() if k != "dataset"},
     "largest_multiplier": _largest_multiplier(rows),
+    "doctor": _doctor(run, workdir),
     "curve": _thinned(rows),
   }
+
+
+def _doctor(run: Run, workdir: str) -> str | None:
+  """What the doctor says in one line; a classifier has none."""
+  if run.launcher != "train":
+    return None
+  return doctor.examine_run(workdir).line
 
 
 def _seconds(rows: list[dict[str, Any]]) -> float:
