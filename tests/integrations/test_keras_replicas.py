@@ -1,0 +1,98 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`fit` on two devices is `fit` on one."""
+
+import keras
+import numpy as np
+import pytest
+
+from geco_tf import errors
+from tests.distribution import two_devices
+from tests.integrations import problems
+
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
+
+
+def _sgd():
+  """Linear in gradients: rounding stays rounding."""
+  return keras.optimizers.SGD(0.02)
+
+
+@pytest.fixture(scope="module")
+def strategy():
+  return two_devices.strategy()
+
+
+@pytest.fixture(scope="module")
+def mirrored(strategy):
+  """A model after two epochs on two devices, and its history."""
+  x, y = problems.data()
+  with strategy.scope():
+    model = problems.model(_sgd())
+    history = problems.fit(model, validation_data=(x[:20], y[:20]))
+  return model, history.history
+
+
+def test_two_devices_go_the_way_of_one(mirrored):
+  """With a last batch of three: two examples there, and one here."""
+  model, history = mirrored
+  alone = problems.model(_sgd())
+  x, y = problems.data()
+  expected = problems.fit(alone, validation_data=(x[:20], y[:20])).history
+  assert history.keys() == expected.keys()
+  for name, values in expected.items():
+    np.testing.assert_allclose(
+      history[name], values, rtol=2e-5, atol=1e-5, err_msg=name
+    )
+  for name, variable in alone.geco.state.items():
+    np.testing.assert_allclose(
+      model.geco.state[name].numpy(), variable, rtol=1e-5, atol=1e-6
+    )
+  for here, there in zip(model.weights, alone.weights, strict=True):
+    np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-6)
+
+
+def test_state_is_equal_on_both_devices(mirrored, strategy):
+  model, _ = mirrored
+  for name, variable in model.geco.state.items():
+    first, second = strategy.experimental_local_results(variable)
+    np.testing.assert_array_equal(first, second, err_msg=name)
+
+
+def test_training_resumed_on_two_devices_has_the_same_multipliers(
+  mirrored, strategy, tmp_path
+):
+  model, _ = mirrored
+  path = tmp_path / "whole.keras"
+  model.save(path)
+  with strategy.scope():
+    loaded = keras.models.load_model(path)
+    problems.assert_same_state(problems.state(loaded), problems.state(model))
+    problems.fit(loaded, 1)
+  problems.fit(model, 1)
+  problems.assert_same_state(problems.state(loaded), problems.state(model))
+
+
+def test_non_finite_example_on_one_device_stops_both(strategy):
+  x, y = problems.data()
+  with strategy.scope():
+    model = problems.model(_sgd())
+    problems.fit(model, 1)
+  before = problems.state(model)
+  y[-1] = np.nan
+  # One batch, the last example of which is the second device's.
+  model.fit(x[-8:], y[-8:], batch_size=8, shuffle=False, verbose=0)
+  after = problems.state(model)
+  for name in before:
+    if "kernel" in name or "bias" in name or name == "re/multiplier":
+      np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+  assert after["re/num_skipped"] == before["re/num_skipped"] + 1
+
+
+def test_xla_across_replicas_is_refused(strategy):
+  with strategy.scope():
+    model = problems.model(compile_options={"jit_compile": True})
+  with pytest.raises(errors.UserError, match="`jit_compile` must be False"):
+    problems.fit(model)
