@@ -54,14 +54,17 @@ class Constrained(keras.Model):
   nothing.
 
   λ, C_ma, the rules' state and the seeds of layers that draw noise are saved
-  and restored with the weights, bit for bit. `sample_weight` and `class_weight` weigh the objective; a constraint sees
-  every example alike, unless it names `sample_weight` among its context.
+  and restored with the weights, bit for bit. `sample_weight` and `class_weight`
+  weigh the objective; a constraint sees every example alike, unless it names
+  `sample_weight` among its context.
 
   Under a `tf.distribute` strategy make the model, and the net, in its scope.
   Every example weighs the same, however a batch is cut; λ starts from the whole
   first global batch. A gradient that is not finite on any replica counts as 0
   on all.
   """
+
+  train_function: Any  # Keras makes it.
 
   def __init__(
     self,
@@ -344,8 +347,8 @@ class Constrained(keras.Model):
   def _check_has_loss(self) -> None:
     if self.loss is None and not self.losses:
       raise errors.UserError(
-        "`objective` must be given to Constrained, or `loss` to compile, or the "
-        "net must add one by `add_loss`; got none."
+        "`objective` must be given to Constrained, or `loss` to compile, or "
+        "the net must add one by `add_loss`; got none."
       )
 
 
@@ -511,9 +514,7 @@ def _keras_config(value: Any) -> Any:
 def _attributes(value: Any) -> dict[str, Any]:
   if isinstance(value, multipliers.Restrained):
     # It also holds classes that it makes itself from its arguments.
-    return {
-      k: v for k, v in vars(value).items() if not k.endswith("_type")
-    }
+    return {k: v for k, v in vars(value).items() if not k.endswith("_type")}
   return vars(value)
 
 

@@ -14,7 +14,7 @@ BATCH_SIZE = 16  # The last batch has three, two and one on two replicas.
 
 
 def data():
-  """x [51, 5] and y [51, 2]."""
+  """X [51, 5] and y [51, 2]."""
   random = np.random.RandomState(0)
   x = random.normal(size=(NUM_EXAMPLES, 5))
   y = x @ random.normal(size=(5, 2)) + 0.3 * random.normal(size=(51, 2))
@@ -26,7 +26,8 @@ def net(dropout=0.0):
   keras.utils.set_random_seed(1)
   inputs = keras.Input([5])
   hidden = keras.layers.Dense(8, "tanh", kernel_regularizer="l2")(inputs)
-  hidden = keras.layers.Dropout(dropout, seed=3)(hidden)
+  if dropout:
+    hidden = keras.layers.Dropout(dropout, seed=3)(hidden)
   return keras.Model(inputs, keras.layers.Dense(2)(hidden))
 
 
@@ -59,7 +60,7 @@ def model(optimizer=None, compile_options=None, dropout=0.0, **options):
   arguments = {
     "constraints": both_constraints(),
     "objective": squared_norm,
-    "update_rule": multipliers.NuPI(0.05, proportional=0.5),
+    "update_rule": multipliers.LogRatio(0.05),
     "decay": 0.8,
   }
   built = geco_keras.Constrained(net(dropout), **{**arguments, **options})

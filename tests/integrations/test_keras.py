@@ -1,6 +1,6 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The core under `fit`: against loops by hand, known answers, itself resumed."""
+"""The core under `fit`: against loops by hand and known answers; resumed."""
 
 import json
 
@@ -23,7 +23,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def fitted():
-  """A model after two epochs with validation, and its history."""
+  """A model after two epochs with validation, and its history.
+
+  It is trained no further, so that all may look at it.
+  """
   x, y = problems.data()
   model = problems.model()
   history = problems.fit(model, validation_data=(x[:20], y[:20]))
@@ -35,12 +38,11 @@ def _by_hand(optimizer, num_epochs):
   net = problems.net()
   geco = geco_tf.GECO(
     problems.both_constraints(),
-    multipliers.NuPI(0.05, proportional=0.5),
+    multipliers.LogRatio(0.05),
     decay=0.8,
   )
   batches = tf.data.Dataset.from_tensor_slices(problems.data())
 
-  @tf.function(reduce_retracing=True, autograph=False)
   def step(x, y):
     with tf.GradientTape() as tape:
       outputs = net(x, training=True)
@@ -69,8 +71,12 @@ def test_fit_takes_the_steps_of_a_loop_by_hand(fitted):
 
 @pytest.mark.parametrize(
   "options",
-  [{"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 3}],
-  ids=lambda o: next(iter(o)),
+  [
+    {"run_eagerly": True},
+    {"steps_per_execution": 3},
+    pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+  ],
+  ids=str,
 )
 def test_fit_is_the_same_however_steps_are_run(fitted, options):
   model = problems.model(compile_options=options)
@@ -91,7 +97,9 @@ def test_history_has_every_multiplier_and_constraint(fitted):
     expected |= {f"geco/{name}/satisfied"}
   expected |= {f"val_{name}" for name in expected}
   for name, indices in (("re", [""]), ("first", ["", "_0", "_1"])):
-    expected |= {f"geco/{name}/{k}{i}" for k in of_training[:2] for i in indices}
+    expected |= {
+      f"geco/{name}/{k}{i}" for k in of_training[:2] for i in indices
+    }
     expected |= {f"geco/{name}/skipped"}
   assert history.keys() == expected
   assert {len(values) for values in history.values()} == {2}
@@ -146,21 +154,21 @@ class _Interrupt(keras.callbacks.Callback):
 
 def test_training_interrupted_and_resumed_is_that_left_alone(tmp_path):
   backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+  eagerly = {"run_eagerly": True}
+  alone = problems.model(dropout=0.5, compile_options=eagerly)
   with pytest.raises(KeyboardInterrupt):
-    problems.fit(
-      problems.model(dropout=0.5), 4, callbacks=[backup, _Interrupt()]
-    )
-  resumed = problems.model(dropout=0.5)
-  history = problems.fit(resumed, 4, callbacks=[backup])
-  alone = problems.model(dropout=0.5)
-  whole = problems.fit(alone, 4)
+    problems.fit(alone, 4, callbacks=[backup, _Interrupt()])
+  # Of the one that was interrupted, the object lives on; of the other, a file.
+  expected = problems.fit(alone, 4, initial_epoch=2).history
+  resumed = problems.model(dropout=0.5, compile_options=eagerly)
+  history = problems.fit(resumed, 4, callbacks=[backup]).history
   problems.assert_same_state(problems.state(resumed), problems.state(alone))
-  for name in ("loss", "geco/re/multiplier", "geco/first/multiplier_1"):
-    assert history.history[name] == whole.history[name][2:]
+  assert history == expected
+  assert len(history["geco/re/multiplier"]) == 2
 
 
 def test_model_loaded_from_a_file_trains_on_as_if_it_had_stayed(tmp_path):
-  model = problems.model()
+  model = problems.model(compile_options={"run_eagerly": True})
   whole = tmp_path / "whole.keras"
   weights = tmp_path / "of.weights.h5"
   checkpoints = [
@@ -170,7 +178,7 @@ def test_model_loaded_from_a_file_trains_on_as_if_it_had_stayed(tmp_path):
   problems.fit(model, callbacks=checkpoints)
   loaded = keras.models.load_model(whole)
   weighed = problems.model()
-  problems.fit(weighed, 1)  # Everything is elsewhere before the weights come.
+  weighed.optimizer.build(weighed.trainable_variables)
   weighed.load_weights(weights)
   expected = problems.state(model)
   problems.assert_same_state(problems.state(loaded), expected)
@@ -232,9 +240,7 @@ def test_every_constraint_survives_a_config():
   assert {registry[name] for name in registry.names()} <= covered
 
 
-@pytest.mark.parametrize(
-  "rule", _RULES, ids=lambda rule: type(rule).__name__
-)
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: type(rule).__name__)
 def test_every_rule_survives_a_config(rule):
   constraint = constraints.ReconstructionError(0.1)
   model = geco_keras.Constrained(
@@ -334,7 +340,7 @@ def test_vae_that_returns_reconstruction_and_kl_meets_its_constraint():
   )
   model.compile(keras.optimizers.Adam(0.02), steps_per_execution=50)
   batches = tf.data.Dataset.from_tensors(x).repeat(500)
-  history = model.fit(batches, epochs=2, shuffle=False, verbose=0).history
+  history = model.fit(batches, shuffle=False, verbose=0).history
   mse = history["geco/re/moving_average"][-1] / 5 + 0.85**2
   assert abs(mse**0.5 / 0.85 - 1.0) < 0.03
   assert history["geco/re/satisfied"][-1] == 1.0
@@ -357,7 +363,9 @@ def test_classifier_reads_groups_beside_its_labels():
     context=lambda x, y, outputs: {"group": tf.cast(x[:, 0] > 0, tf.float32)},
   )
   cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-  model.compile("sgd", loss=cross_entropy, metrics=["accuracy"])
+  model.compile(
+    "sgd", loss=cross_entropy, metrics=["accuracy"], run_eagerly=True
+  )
   labels = (y[:, 0] > 0).astype(np.int32)
   logs = model.fit(
     x, labels, batch_size=51, verbose=0, class_weight={0: 2.0, 1: 0.5}
@@ -369,7 +377,7 @@ def test_classifier_reads_groups_beside_its_labels():
     rtol=1e-5,
     atol=1e-6,
   )
-  assert seen[0][0].rank == 1 and seen[0][1].as_list()[1:] == [5]
+  assert seen[0] == ([51], [51, 5], [51])
   assert 0.0 <= logs["accuracy"][0] <= 1.0
   net = problems.net()
   weights = np.where(labels == 1, 0.5, 2.0)
@@ -399,7 +407,7 @@ def test_sample_weight_weighs_the_objective_alone(fitted):
 
 def test_batch_that_is_not_finite_moves_nothing_and_is_counted():
   x, y = problems.data()
-  model = problems.model(keras.optimizers.SGD(0.01))
+  model = problems.model(keras.optimizers.SGD(0.01), {"run_eagerly": True})
   model.train_on_batch(x, y)
   before = problems.state(model)
   y[3, 0] = np.nan
