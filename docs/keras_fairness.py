@@ -75,7 +75,7 @@ def make_net(seed=0):
 def make_constrained(share):
   """To be made under the strategy's scope."""
   model = Constrained(make_net(), make_parity(share), objective=cross_entropy)
-  model.compile(keras.optimizers.Adam(0.01), steps_per_execution=5)
+  model.compile(keras.optimizers.Adam(0.01))
   return model
 
 
@@ -147,7 +147,6 @@ def main():
     plain.compile(
       keras.optimizers.Adam(0.01),
       loss=keras.losses.BinaryCrossentropy(from_logits=True),
-      steps_per_execution=5,
     )
   fit(plain, x[train], y[train, 0], flags.epochs)
   describe("plain, training", plain, x[train], y[train])

@@ -171,7 +171,7 @@ class Constrained(keras.Model):
       return
     super().make_train_function(force)
     if self.distribute_strategy.num_replicas_in_sync > 1:
-      _check_no_xla(self)
+      _check_can_replicate(self)
       self.train_function = self._after_initialization(self.train_function)
 
   def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
@@ -302,12 +302,15 @@ class Constrained(keras.Model):
     return [None if g is None else _times(g, share) for g in gradients]
 
   def _logs(self, batch: _Batch, loss: tf.Tensor) -> dict[str, Any]:
-    for metric in self.metrics:
-      if metric.name == "loss":
-        metric.update_state(loss, sample_weight=batch.size)
-    self._objective_mean.update_state(
-      tf.reduce_mean(batch.objective), sample_weight=batch.size
-    )
+    objective = tf.reduce_mean(batch.objective)
+    trackers = [m for m in self.metrics if m.name == "loss"]
+    for tracker, value in (
+      (trackers[0], loss),
+      (self._objective_mean, objective),
+    ):
+      # A replica whose part of the last batch is empty has no mean.
+      value = tf.where(batch.size > 0, value, 0.0)
+      tracker.update_state(value, sample_weight=batch.size)
     for mean in self._constraint_means:
       mean.update_state(batch.values[mean.constraint.name])
     return self.compute_metrics(
@@ -464,11 +467,20 @@ def _check_net(net: Any, objective: Any) -> None:
     )
 
 
-def _check_no_xla(model: keras.Model) -> None:
+def _check_can_replicate(model: keras.Model) -> None:
+  """Refuses what Keras and TensorFlow fail at with several replicas."""
   if model.jit_compile:
     raise errors.UserError(
       "`jit_compile` must be False under a strategy of several replicas; got "
       "True."
+    )
+  is_mirrored = isinstance(
+    model.distribute_strategy, tf.distribute.MirroredStrategy
+  )
+  if is_mirrored and model.steps_per_execution > 1:
+    raise errors.UserError(
+      "`steps_per_execution` must be 1 under MirroredStrategy; got "
+      f"{model.steps_per_execution}."
     )
 
 

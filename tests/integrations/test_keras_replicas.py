@@ -89,8 +89,26 @@ def test_non_finite_example_on_one_device_stops_both(mirrored):
   assert after["re/num_skipped"] == before["re/num_skipped"] + 1
 
 
-def test_xla_across_replicas_is_refused(strategy):
+def test_device_without_examples_does_no_harm(mirrored, strategy):
+  """A last batch of one; the variance of none at all starts no multiplier."""
+  x, y = problems.data()
+  model, *_ = mirrored
+  skipped = int(model.geco.num_skipped["re"])
+  logs = model.fit(x[:17], y[:17], batch_size=16, shuffle=False, verbose=0)
+  values = {name: value for name, (value,) in logs.history.items()}
+  assert np.all(np.isfinite(list(values.values()))), values
+  assert values["geco/re/skipped"] == skipped + 1
+  for weight in model.get_weights():
+    assert np.all(np.isfinite(weight))
+  test_state_is_equal_on_both_devices(mirrored, strategy)
+
+
+@pytest.mark.parametrize(
+  "option", [{"jit_compile": True}, {"steps_per_execution": 2}], ids=str
+)
+def test_what_fails_across_replicas_is_refused(option, strategy):
   with strategy.scope():
-    model = problems.model(compile_options={"jit_compile": True})
-  with pytest.raises(errors.UserError, match="`jit_compile` must be False"):
+    model = problems.model(compile_options=option)
+  (name,) = option
+  with pytest.raises(errors.UserError, match=f"`{name}` must be "):
     problems.fit(model)
