@@ -103,6 +103,20 @@ def test_device_without_examples_does_no_harm(mirrored, strategy):
   test_state_is_equal_on_both_devices(mirrored, strategy)
 
 
+def test_loss_of_compile_is_not_divided_by_replicas(strategy):
+  """Keras divides it, for gradients that are added."""
+  x, y = problems.data()
+  with strategy.scope():
+    model = problems.model(
+      _sgd(), {"loss": "mse", "run_eagerly": True}, objective=None
+    )
+  net = problems.net()
+  # Both replicas are given the whole batch here.
+  logs = model.train_on_batch(x, y, return_dict=True)
+  expected = np.mean((net(x).numpy() - y) ** 2) + float(sum(net.losses))
+  np.testing.assert_allclose(logs["objective"], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
   "option", [{"jit_compile": True}, {"steps_per_execution": 2}], ids=str
 )
