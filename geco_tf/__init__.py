@@ -19,6 +19,7 @@ _LAZY = (
   "experiments",
   "failure_modes",
   "figures",
+  "integrations",
   "models",
   "objectives",
   "runs",

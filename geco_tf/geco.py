@@ -102,6 +102,17 @@ class GECO(tf.Module):
     """Name → how many updates were skipped for a Ĉ that was not finite."""
     return {n: d.num_skipped.read_value() for n, d in self._duals.items()}
 
+  @property
+  def state(self) -> dict[str, tf.Variable]:
+    """`<constraint>/<variable>` → all that a later training goes on from.
+
+    For those who keep checkpoints by name; `tf.train.Checkpoint` finds the
+    variables by itself.
+    """
+    return {
+      f"{n}/{k}": v for n, d in self._duals.items() for k, v in d.state.items()
+    }
+
   def constraint_values(
     self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
   ) -> dict[str, constraints_lib.ConstraintValue]:
@@ -231,6 +242,14 @@ class _Dual(tf.Module):
       _state_variable(v, n) for n, v in state._asdict().items()
     )
     self._state_type = type(state)
+
+  @property
+  def state(self) -> dict[str, tf.Variable]:
+    own = ("multiplier", "moving_average", "num_updates", "num_skipped")
+    named = {n: getattr(self, n) for n in (*own, "initialized")}
+    fields = self._state_type._fields
+    rule = zip(fields, self.rule_state, strict=True)
+    return named | {f"rule/{n}": v for n, v in rule}
 
   def lagrangian(self, value: constraints_lib.ConstraintValue) -> tf.Tensor:
     """Σ λC + penalty(C), C = Ĉ + stop_gradient(C_ma − Ĉ)."""

@@ -29,18 +29,48 @@ def test_python_block_compiles(block):
   assert code.co_code
 
 
-def test_core_alone_meets_its_constraint():
+def _printed_by(script, *flags):
+  """What a script of docs/ prints, with this tree's package."""
   done = subprocess.run(
-    [sys.executable, str(_ROOT / "docs" / "core_alone.py")],
+    [sys.executable, str(_ROOT / "docs" / script), *flags],
     capture_output=True,
     check=False,
     cwd=_ROOT,
-    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    env={
+      **os.environ,
+      "PYTHONPATH": str(_ROOT),
+      "TF_CPP_MIN_LOG_LEVEL": "3",
+    },
     text=True,
   )
   assert done.returncode == 0, done.stderr
-  (rmse,) = re.findall(r"RMSE ([0-9.]+)", done.stdout)
+  return done.stdout
+
+
+def test_core_alone_meets_its_constraint():
+  (rmse,) = re.findall(r"RMSE ([0-9.]+)", _printed_by("core_alone.py"))
   assert abs(float(rmse) / 0.15 - 1.0) <= 0.03
+
+
+def test_keras_fairness_is_interrupted_and_resumed():
+  printed = _printed_by("keras_fairness.py", "--epochs=4")
+  assert "interrupted after 2 epochs" in printed
+  assert "multipliers of a run left alone: True" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_keras_fairness_meets_its_constraint(num_devices):
+  flag = f"--virtual_devices={num_devices}"
+  printed = _printed_by("keras_fairness.py", flag)
+  assert "multipliers of a run left alone: True" in printed
+  assert f"satisfied 1, replicas {num_devices}" in printed
+  plain, constrained = (
+    float(re.search(f"{n}, training.*difference ([-+.0-9]+)", printed)[1])
+    for n in ("plain", "constrained")
+  )
+  assert plain > 0.05
+  assert abs(constrained) <= 0.0215  # By the last weights, not their average.
 
 
 def test_core_alone_uses_nothing_but_the_core():

@@ -171,6 +171,14 @@ def test_import_loads_tensorflow_and_the_core_only():
   assert not [m for m in loaded if m.split(".")[0] in _LAZY]
 
 
+def test_integrations_need_the_core_and_keras_alone():
+  known = {"geco_tf", "keras", "tensorflow", *sys.stdlib_module_names}
+  for path in (_PACKAGE / "integrations").rglob("*.py"):
+    assert _imported_parts(path) <= _CORE | {"integrations"}, _name(path)
+    roots = {module.split(".")[0] for module in _imported_modules(path)}
+    assert roots <= known, _name(path)
+
+
 def test_theory_is_there_after_the_package_alone():
   ours = _modules_after("import geco_tf; geco_tf.theory.fixed_points.find")
   assert "geco_tf.theory.fixed_points" in ours
