@@ -61,6 +61,7 @@ def test_state_is_equal_on_both_devices(mirrored, strategy):
     np.testing.assert_array_equal(first, second, err_msg=name)
 
 
+@pytest.mark.slow
 def test_training_resumed_on_two_devices_has_the_same_multipliers(
   mirrored, strategy, tmp_path
 ):
