@@ -96,7 +96,7 @@ def test_bad_rate_is_refused(rule, rate):
 
 def _auto_by_hand(relative, start):
   """The equations of Auto's docstring in float64, whatever its constants."""
-  gain, climb, fall = auto._GAIN, auto._FASTEST_CLIMB, auto._FASTEST_FALL
+  climb, fall = auto._FASTEST_CLIMB, auto._FASTEST_FALL
   path_0, steps_0 = auto._LEAST_PATH, auto._WARMUP_STEPS
   log_multiplier = first = math.log(start)
   highest, lowest, before = -math.inf, math.inf, None
@@ -105,6 +105,7 @@ def _auto_by_hand(relative, start):
     e = min(max(r, -1.0), 1.0)
     highest, lowest = max(highest, r), min(lowest, r)
     v = (highest - lowest + path_0) / (t + steps_0)
+    gain = auto._GAIN_UP if e > 0 else auto._GAIN_DOWN
     log_multiplier += min(max(gain * v * e, -fall * v), climb * v)
     change = e - (e if before is None else before)
     log_multiplier += auto._PROPORTIONAL * change
