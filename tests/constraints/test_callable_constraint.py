@@ -68,6 +68,16 @@ def test_shape_that_was_not_declared_is_refused():
     geco.constraint_values(_X, _X)
 
 
+def test_whole_numbers_are_refused():
+  geco = geco_tf.GECO(
+    constraints.from_callable(lambda x, g: tf.argmax(g[:, 0, 0], 1), name="top")
+  )
+  with pytest.raises(
+    errors.UserError, match=r"'top' must return floating .* in"
+  ):
+    geco.constraint_values(_X, _X)
+
+
 @pytest.mark.parametrize("option", ["bound", "initial_multiplier"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_scale_that_is_none_is_refused(option, value):
