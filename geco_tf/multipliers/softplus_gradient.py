@@ -67,7 +67,7 @@ class SoftplusGradient(base.UpdateRule):
   def initial_state(self, multiplier: tf.Tensor) -> SoftplusState:
     zeros = tf.zeros_like(multiplier)
     return SoftplusState(
-      root=tf.fill(tf.shape(multiplier), tf.constant(_ROOT_OF_ONE, zeros.dtype)),
+      root=zeros + _ROOT_OF_ONE,
       natural=multiplier,
       mean=zeros,
       square=zeros,
