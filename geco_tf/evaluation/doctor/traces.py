@@ -57,6 +57,7 @@ class Track(NamedTuple):
   name: str
   registered: str  # The name before the colon in the flag.
   kappa: float | None
+  options: Mapping[str, Any]  # Beside κ in the flag.
   kind: Kind | None  # None where C cannot be turned into a level.
   word: str  # For the level.
   per: str  # What the entries of a vector are: class, channel, region.
@@ -211,6 +212,7 @@ def _track(
     name=name,
     registered=registered,
     kappa=kappa,
+    options={} if asked is None else asked.options,
     kind=kind,
     word=_WORDS.get(registered, word),
     per="entry" if asked is None else str(asked.options.get("per", "entry")),

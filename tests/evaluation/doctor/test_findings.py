@@ -191,6 +191,14 @@ def test_flag_is_that_of_the_constraints_own_rule(rule, own, expected):
   assert diagnosis.findings[0].change == expected
 
 
+def test_bound_that_is_proposed_leaves_the_rules_other_options():
+  config = _config(update_rule="auto,freeze_steps=9,highest=1e9")
+  diagnosis = doctor.examine(_rows(**_ILL["wind_up"]), config)
+  change = diagnosis.findings[0].change
+  assert change.startswith("--update_rule=auto,freeze_steps=9,highest=")
+  assert "1e9" not in change
+
+
 def test_warning_waits_for_a_third_of_the_run_but_not_for_overflow():
   rows = _rows(**_ILL["speed"])
   first = next(
@@ -265,6 +273,8 @@ def test_worst_entry_of_a_vector_is_named():
   diagnosis = doctor.examine(rows, config, summary)
   assert _kinds(diagnosis) == ["stuck"]
   assert "re is violated (class 2): RMSE 0.12 for κ = 0.1" in diagnosis.line
+  change = diagnosis.findings[0].change
+  assert change.endswith(", or --constraint=re:0.13,per=class")
   summary["level"]["re"][2] = 0.102
   diagnosis = doctor.examine(rows, config, summary)
   assert diagnosis.findings == ()
