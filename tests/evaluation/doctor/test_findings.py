@@ -325,6 +325,18 @@ def test_every_constraint_is_read_in_its_own_units(spec, violation, expected):
   assert doctor.examine(rows, config).line.startswith(expected)
 
 
+def test_level_of_a_users_constraint_is_no_kappa():
+  rows = _pair(multiplier=3.0, constraint=0.126, satisfied=0.0)
+  rows = [
+    {k.replace("/kl/", "/fair/"): v for k, v in r.items() if "/re/" not in k}
+    for r in rows
+  ]
+  config = _config(kappa=None, constraint=("fair:0.2",))
+  diagnosis = doctor.examine(rows, config, {"level": {"fair": 0.126}})
+  assert diagnosis.line.startswith("fair is violated, and λ stands still")
+  assert "--constraint" not in diagnosis.line
+
+
 def test_run_without_constraint_is_examined_for_collapse_and_sigma():
   config = _config(kappa=None, objective="learned_sigma_elbo")
   row = {"rmse": 0.1, "kl": 20.0, "sigma": 0.1}
