@@ -94,7 +94,9 @@ class Constraint(abc.ABC):
           "constraint_values."
         )
     value = self(targets, reconstruction, **accepted(self.__call__, context))
-    shape = [None] if self.size is None else [None, self.size]
+    shape = tf.TensorShape([_batch_size(targets)]).concatenate(
+      [] if self.size is None else [self.size]
+    )
     if not value.violation.shape.is_compatible_with(shape):
       raise errors.UserError(
         f"The constraint {self.name!r} of size {self.size} must have "
@@ -149,6 +151,12 @@ class PositiveErrorConstraint(Constraint):
     # Finite where the error is 0, and where the ratio overflows.
     ratio = tf.clip_by_value(1.0 + moving_average / bound, 1e-12, 1e12)
     return tf.math.log(ratio)
+
+
+def _batch_size(targets: Any) -> int | None:
+  """B, where it is known."""
+  shape = tf.TensorShape(getattr(targets, "shape", None))
+  return shape[0] if shape.rank else None
 
 
 def required_context(function: Callable[..., Any]) -> tuple[str, ...]:
