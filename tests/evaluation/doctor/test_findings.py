@@ -127,6 +127,42 @@ def test_healthy_run_gets_a_clean_bill(kind, noise):
     assert doctor.warnings(rows[:count], _config()) == []
 
 
+def _hopeless(
+  scale, exponent, limit, coded, *, noise=0.0, drift=0.0, **changes
+):
+  """Of a run whose MSE is κ² + limit + coded/λ, each at its last step."""
+  share = _STEPS / 5e3
+  multiplier = scale * share**exponent
+  mse = 0.01 + limit * share**-drift + coded * share**-exponent
+  mse += noise * (-1.0) ** np.arange(len(_STEPS))
+  rows = _rows(multiplier, np.sqrt(mse))
+  run = traces.read(rows, _config(**changes))
+  return outlook.outlook(run, run.tracks[0]).is_hopeless
+
+
+@pytest.mark.parametrize(
+  ("trace", "changes", "expected"),
+  [
+    # λ climbs in vain: its rise is too small to judge by the limit.
+    ((10.0, 0.3, 4e-3, 1e-4), {}, True),
+    ((10.0, 0.3, 4e-3, 8e-3), {}, False),
+    # The same beyond 1/2κ² = 50, in units where that means something.
+    ((100.0, 0.3, 4e-3, 8e-3), {}, True),
+    ((100.0, 0.3, 4e-3, 8e-3), {"reduction": "mean"}, False),
+    # λ rises enough, and the limit stays or moves.
+    ((10.0, 0.8, 4e-3, 8e-3), {}, True),
+    ((10.0, 0.8, 4e-3, 8e-3), {"drift": 1.5}, False),
+    # A limit within three standard errors of 0 is none.
+    ((100.0, 0.8, 4e-4, 8e-3), {"noise": 1e-6}, True),
+    ((100.0, 0.8, 4e-4, 8e-3), {"noise": 1e-3}, False),
+  ],
+)
+def test_each_sign_of_a_tolerance_out_of_reach_counts_alone(
+  trace, changes, expected
+):
+  assert _hopeless(*trace, **changes) is expected
+
+
 def test_line_of_a_healthy_run_has_level_tolerance_and_multiplier():
   rows = _rows(8.2, 0.0983)
   assert doctor.examine(rows, _config()).line == (
