@@ -151,7 +151,7 @@ def _hopeless(
     ((100.0, 0.3, 4e-3, 8e-3), {"reduction": "mean"}, False),
     # λ rises enough, and the limit stays or moves.
     ((10.0, 0.8, 4e-3, 8e-3), {}, True),
-    ((10.0, 0.8, 4e-3, 8e-3), {"drift": 1.5}, False),
+    ((10.0, 0.8, 4e-3, 8e-3), {"drift": 0.7}, False),
     # A limit within three standard errors of 0 is none.
     ((100.0, 0.8, 4e-4, 8e-3), {"noise": 1e-6}, True),
     ((100.0, 0.8, 4e-4, 8e-3), {"noise": 1e-3}, False),
