@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from geco_tf.evaluation import doctor
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "results"
@@ -108,9 +110,9 @@ def _largest_multiplier(rows: list[dict[str, Any]]) -> float | None:
 
 
 def _thinned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-  """Sixty rows at most, the last among them, as columns."""
-  every = -(-len(rows) // _NUM_POINTS)
-  kept = rows[::-1][::every][::-1]
+  """Sixty rows at most, the first and the last among them, as columns."""
+  places = np.linspace(0, len(rows) - 1, min(len(rows), _NUM_POINTS))
+  kept = [rows[round(place)] for place in places]
   return {
     name: [_rounded(row.get(name)) for row in kept]
     for name in kept[-1]

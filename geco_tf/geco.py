@@ -60,8 +60,8 @@ class GECO(tf.Module):
       name: of the module.
 
     Raises:
-      UserError: if there is no constraint, two share a name, decay is out of
-        range, or a constraint has no rule.
+      UserError: if there is no constraint, two share a name or one's is no
+        identifier, decay is out of range, or a constraint has no rule.
     """
     super().__init__(name=name)
     if isinstance(constraints, constraints_lib.Constraint):
@@ -349,10 +349,11 @@ def _check_constraint(constraint: Any) -> None:
       "`constraints` must be of the class `geco_tf.constraints.Constraint`; "
       f"got {constraint!r}."
     )
-  if not isinstance(getattr(constraint, "name", None), str):
+  if not hasattr(constraint, "name"):
     raise errors.UserError(
       f"A constraint must have a `name`; {type(constraint).__name__} has none."
     )
+  constraints_lib.check_name(constraint.name)
 
 
 def _rule_for(
@@ -361,8 +362,13 @@ def _rule_for(
 ) -> multipliers.UpdateRule:
   if isinstance(update_rule, str):
     return multipliers.registry.build(update_rule, available={})
-  if not isinstance(update_rule, Mapping):
+  if isinstance(update_rule, multipliers.UpdateRule):
     return update_rule
+  if not isinstance(update_rule, Mapping):
+    raise errors.UserError(
+      "`update_rule` must be a name, a rule such as multipliers.Auto(), or one "
+      f"for each constraint; got {update_rule!r}."
+    )
   if name not in update_rule:
     raise errors.UserError(
       f"`update_rule` must have a rule for each constraint; {name!r} has none."

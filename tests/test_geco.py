@@ -318,6 +318,8 @@ def test_checkpoint_keeps_everything(tmp_path):
     (lambda: geco_tf.GECO([Given()], "autto"), "did you mean 'auto'"),
     (lambda: geco_tf.GECO([Given()], "log_ratio"), "needs `rate`"),
     (lambda: geco_tf.GECO([Given()], {"other": "auto"}), "'given' has none"),
+    (lambda: geco_tf.GECO([Given()], 1e-3), "must be a name, a rule .* 0.001"),
+    (lambda: geco_tf.GECO([Given(name="a b")]), "letters, digits .* got 'a b'"),
     (
       lambda: geco_tf.GECO([Given()]).constraint_values(None, None),
       "'given' needs `violation`",

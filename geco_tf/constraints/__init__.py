@@ -7,6 +7,7 @@ from geco_tf.constraints.base import (
   Constraint,
   ConstraintValue,
   PositiveErrorConstraint,
+  check_name,
 )
 from geco_tf.constraints.callable_constraint import from_callable
 from geco_tf.constraints.classification_accuracy import ClassificationAccuracy
@@ -48,6 +49,7 @@ __all__ = [
   "PerClass",
   "PositiveErrorConstraint",
   "ReconstructionError",
+  "check_name",
   "from_callable",
   "local_statistics",
   "register",

@@ -94,7 +94,9 @@ class Constraint(abc.ABC):
           "constraint_values."
         )
     value = self(targets, reconstruction, **accepted(self.__call__, context))
-    shape = [None] if self.size is None else [None, self.size]
+    shape = tf.TensorShape([_batch_size(targets)]).concatenate(
+      [] if self.size is None else [self.size]
+    )
     if not value.violation.shape.is_compatible_with(shape):
       raise errors.UserError(
         f"The constraint {self.name!r} of size {self.size} must have "
@@ -151,6 +153,12 @@ class PositiveErrorConstraint(Constraint):
     return tf.math.log(ratio)
 
 
+def _batch_size(targets: Any) -> int | None:
+  """B, where it is known."""
+  shape = tf.TensorShape(getattr(targets, "shape", None))
+  return shape[0] if shape.rank else None
+
+
 def required_context(function: Callable[..., Any]) -> tuple[str, ...]:
   """The keywords without a default of f(targets, reconstruction, ...)."""
   return tuple(
@@ -193,13 +201,30 @@ def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
   )
 
 
-def check_same_shape(targets: tf.Tensor, reconstruction: tf.Tensor) -> None:
-  """Raises a UserError unless one could be the reconstruction of the other."""
+def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  """Both as tensors, if one could be the reconstruction of the other.
+
+  Raises:
+    UserError: if one is no tensor, as the several outputs of a model are not,
+      or their shapes differ.
+  """
+  targets = _as_tensor("targets", targets)
+  reconstruction = _as_tensor("reconstruction", reconstruction)
   if not targets.shape.is_compatible_with(reconstruction.shape):
     raise errors.UserError(
       f"`reconstruction` must have the shape of `targets`, "
       f"{targets.shape}; got {reconstruction.shape}."
     )
+  return targets, reconstruction
+
+
+def _as_tensor(name: str, value: Any) -> tf.Tensor:
+  try:
+    return tf.convert_to_tensor(value)
+  except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+    raise errors.UserError(
+      f"`{name}` must be one tensor [B, ...]; got {value!r}."
+    ) from None
 
 
 def check_labels(labels: Any, num_classes: int) -> tf.Tensor:
@@ -230,6 +255,22 @@ def check_labels(labels: Any, num_classes: int) -> tf.Tensor:
       f"{wrong[0]}."
     )
   return labels
+
+
+def check_name(name: Any) -> str:
+  """Returns the name of a constraint if it can be one.
+
+  It becomes a part of keys, of flags and of variables' names.
+
+  Raises:
+    UserError: if it is not a Python identifier.
+  """
+  if not isinstance(name, str) or not name.isidentifier():
+    raise errors.UserError(
+      "`name` of a constraint must be letters, digits and _, no digit first; "
+      f"got {name!r}."
+    )
+  return name
 
 
 def check_size(name: str, value: Any, *, least: int = 1) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from geco_tf import errors
 from geco_tf.constraints import base
 
 
@@ -42,7 +43,9 @@ def from_callable(
     The constraint.
 
   Raises:
-    UserError: if bound or initial_multiplier is not positive and finite.
+    UserError: if bound or initial_multiplier is not positive and finite; of the
+      constraint, if the function returns other than floating numbers [B] or
+      [B, K].
   """
   return _FromCallable(function, name, bound, initial_multiplier, size)
 
@@ -78,6 +81,11 @@ class _FromCallable(base.Constraint):
         targets, reconstruction, **base.accepted(self._function, context)
       )
     )
+    if not violation.dtype.is_floating:
+      raise errors.UserError(
+        f"The function of the constraint {self.name!r} must return floating "
+        f"numbers, to be differentiable; got {violation.dtype.name}."
+      )
     shape = [] if self.size is None else [self.size]
     return base.ConstraintValue(
       violation=violation,

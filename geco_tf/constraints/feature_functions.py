@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from geco_tf import errors
 from geco_tf.constraints import base, windows
 from geco_tf.registry import Registry
 
@@ -36,12 +37,14 @@ def local_statistics(
     everywhere.
 
   Raises:
-    UserError: if a side is not a whole number of at least 2; of the function,
-      if a window does not fit.
+    UserError: if there is no side, or one is not a whole number of at least 2;
+      of the function, if a window does not fit.
 
   Source: "Taming VAEs", Table 1, which names local means and standard
   deviations; it does not say at which scales.
   """
+  if not isinstance(sides, Sequence) or not sides:
+    raise errors.UserError(f"`sides` must be some, as in (2, 4); got {sides}.")
   sides = [base.check_size("sides", side, least=2) for side in sides]
 
   def statistics(images: tf.Tensor) -> list[tf.Tensor]:

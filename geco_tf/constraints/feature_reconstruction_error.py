@@ -53,9 +53,7 @@ class FeatureReconstructionError(base.PositiveErrorConstraint):
     self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
   ) -> base.ConstraintValue:
     del context
-    targets = tf.convert_to_tensor(targets)
-    reconstruction = tf.convert_to_tensor(reconstruction)
-    base.check_same_shape(targets, reconstruction)
+    targets, reconstruction = base.as_pair(targets, reconstruction)
     wanted = tf.nest.flatten(self._feature_fn(targets))
     found = tf.nest.flatten(self._feature_fn(reconstruction))
     errors = [

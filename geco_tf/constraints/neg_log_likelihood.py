@@ -10,6 +10,9 @@ import tensorflow as tf
 from geco_tf import errors
 from geco_tf.constraints import base
 
+# Beyond, σ² overflows in float32.
+_LARGEST_LOG_SIGMA = 40.0
+
 
 class NegLogLikelihood(base.PositiveErrorConstraint):
   """−ln p(x|z) per dimension at most κ, whatever σ that takes.
@@ -48,12 +51,18 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
       name: the key in values, metrics and multipliers.
 
     Raises:
-      UserError: if no reconstruction reaches kappa, or b is not positive.
+      UserError: if no reconstruction reaches kappa, none could miss it, or b is
+        not positive.
     """
     self.kappa = base.check_tolerance("kappa", kappa, positive=False)
     self._bin_width = base.check_tolerance("bin_width", bin_width)
-    self._variance = math.exp(2.0 * self.kappa) * bin_width**2
-    self._variance /= 2.0 * math.pi * math.e
+    shift = 0.5 * math.log(2.0 * math.pi * math.e) - math.log(self._bin_width)
+    if self.kappa - shift > _LARGEST_LOG_SIGMA:
+      raise errors.UserError(
+        f"`kappa` must be at most {_LARGEST_LOG_SIGMA + shift:.4g} nats per "
+        f"dimension, where σ leaves all scales; got {kappa!r}."
+      )
+    self._variance = math.exp(2.0 * (self.kappa - shift))
     self._noise = self._bin_width**2 / 12.0
     if self._variance <= self._noise:
       least = 0.5 * math.log(2.0 * math.pi * math.e / 12.0)
@@ -72,9 +81,7 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
     self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
   ) -> base.ConstraintValue:
     del context
-    targets = tf.convert_to_tensor(targets)
-    reconstruction = tf.convert_to_tensor(reconstruction)
-    base.check_same_shape(targets, reconstruction)
+    targets, reconstruction = base.as_pair(targets, reconstruction)
     squares = tf.math.squared_difference(targets, reconstruction)
     num_dims = targets.shape[1:].num_elements()
     natural = base.natural_multiplier(tf.math.reduce_variance(targets))

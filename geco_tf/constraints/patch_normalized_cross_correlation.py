@@ -80,9 +80,7 @@ class PatchNormalizedCrossCorrelation(base.PositiveErrorConstraint):
   ) -> base.ConstraintValue:
     """The constraint on images [B, H, W, C]."""
     del context
-    targets = tf.convert_to_tensor(targets)
-    reconstruction = tf.convert_to_tensor(reconstruction)
-    base.check_same_shape(targets, reconstruction)
+    targets, reconstruction = base.as_pair(targets, reconstruction)
     correlation = tf.reduce_mean(
       self.correlations(targets, reconstruction), axis=[1, 2]
     )

@@ -77,9 +77,7 @@ class ReconstructionError(base.PositiveErrorConstraint):
     self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
   ) -> base.ConstraintValue:
     del context
-    targets = tf.convert_to_tensor(targets)
-    reconstruction = tf.convert_to_tensor(reconstruction)
-    base.check_same_shape(targets, reconstruction)
+    targets, reconstruction = base.as_pair(targets, reconstruction)
     error, num_dims = self._errors(
       tf.math.squared_difference(targets, reconstruction)
     )

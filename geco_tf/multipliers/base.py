@@ -124,6 +124,33 @@ def check_rate(rate: float, name: str = "rate") -> float:
   Raises:
     UserError: if it is not positive and finite.
   """
-  if not (math.isfinite(rate) and rate > 0):
+  number = check_number(rate, name)
+  if not (math.isfinite(number) and number > 0):
     raise errors.UserError(f"`{name}` must be positive and finite; got {rate}.")
-  return float(rate)
+  return number
+
+
+def check_number(value: float, name: str) -> float:
+  """Returns value as a float.
+
+  Raises:
+    UserError: if it is no number.
+  """
+  try:
+    return float(value)
+  except (TypeError, ValueError):
+    raise errors.UserError(
+      f"`{name}` must be a number; got {value!r}."
+    ) from None
+
+
+def check_share(value: float, name: str) -> float:
+  """Returns value as a float.
+
+  Raises:
+    UserError: if it is not in [0, 1).
+  """
+  share = check_number(value, name)
+  if not 0.0 <= share < 1.0:
+    raise errors.UserError(f"`{name}` must be in [0, 1); got {value}.")
+  return share

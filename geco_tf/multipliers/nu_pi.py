@@ -57,16 +57,14 @@ class NuPI(base.UpdateRule):
         range, or the units are unknown.
     """
     self.rate = base.check_rate(rate)
-    if not math.isfinite(proportional):
+    self.proportional = base.check_number(proportional, "proportional")
+    if not math.isfinite(self.proportional):
       raise errors.UserError(
         f"`proportional` must be finite; got {proportional}."
       )
-    if not 0.0 <= smoothing < 1.0:
-      raise errors.UserError(f"`smoothing` must be in [0, 1); got {smoothing}.")
+    self.smoothing = base.check_share(smoothing, "smoothing")
     if units not in UNITS:
       raise errors.unknown_name("units", units, UNITS)
-    self.proportional = float(proportional)
-    self.smoothing = float(smoothing)
     self.units = units
 
   def initial_state(self, multiplier: tf.Tensor) -> NuPIState:

@@ -47,14 +47,14 @@ class Restrained(base.UpdateRule):
       UserError: if not 0 ≤ lowest < highest, freeze_steps is negative, or
         update_every is not positive.
     """
-    if not 0.0 <= lowest < highest:
+    self._lowest = base.check_number(lowest, "lowest")
+    self._highest = base.check_number(highest, "highest")
+    if not 0.0 <= self._lowest < self._highest:
       raise errors.UserError(
         "`lowest` must be at least 0 and below `highest`; got "
         f"lowest={lowest} and highest={highest}."
       )
     self._rule = rule
-    self._lowest = float(lowest)
-    self._highest = float(highest)
     self._freeze_steps = _check_whole("freeze_steps", freeze_steps, least=0)
     self._update_every = _check_whole("update_every", update_every, least=1)
     self._inner_type = type(rule.initial_state(tf.ones([])))
@@ -148,8 +148,9 @@ def _where(condition: tf.Tensor, yes: Any, no: Any) -> Any:
 
 
 def _check_whole(name: str, value: int, *, least: int) -> int:
-  if isinstance(value, bool) or value != int(value) or value < least:
+  number = base.check_number(value, name)
+  if isinstance(value, bool) or not number.is_integer() or number < least:
     raise errors.UserError(
       f"`{name}` must be a whole number, at least {least}; got {value}."
     )
-  return int(value)
+  return int(number)

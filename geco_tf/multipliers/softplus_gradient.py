@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from geco_tf import errors
 from geco_tf.multipliers import base
 
 # Where softplus is 1.
@@ -62,16 +61,13 @@ class SoftplusGradient(base.UpdateRule):
     """
     self.rate = base.check_rate(rate)
     self.epsilon = base.check_rate(epsilon, "epsilon")
-    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-      if not 0.0 <= beta < 1.0:
-        raise errors.UserError(f"`{name}` must be in [0, 1); got {beta}.")
-    self.beta_1 = float(beta_1)
-    self.beta_2 = float(beta_2)
+    self.beta_1 = base.check_share(beta_1, "beta_1")
+    self.beta_2 = base.check_share(beta_2, "beta_2")
 
   def initial_state(self, multiplier: tf.Tensor) -> SoftplusState:
     zeros = tf.zeros_like(multiplier)
     return SoftplusState(
-      root=tf.fill(tf.shape(multiplier), tf.cast(_ROOT_OF_ONE, zeros.dtype)),
+      root=zeros + _ROOT_OF_ONE,
       natural=multiplier,
       mean=zeros,
       square=zeros,

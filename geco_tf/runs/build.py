@@ -123,9 +123,10 @@ def build_update_rules(
   """The rule of every constraint, from specs like auto or log_ratio:1e-3.
 
   Raises:
-    UserError: for a mistake in a spec, or a rule of no constraint.
+    UserError: for a mistake in a spec, a rule of no constraint, or two of one.
   """
   rules = {name: _build_rule(config.update_rule) for name in names}
+  own = set()
   for text in config.constraint_rule:
     name, equals, rule = text.partition("=")
     if not equals:
@@ -134,6 +135,11 @@ def build_update_rules(
       )
     if name not in rules:
       raise errors.unknown_name("constraint of this run", name, rules)
+    if name in own:
+      raise errors.UserError(
+        f"`constraint_rule` must be given once a constraint; {name!r} has two."
+      )
+    own.add(name)
     rules[name] = _build_rule(rule)
   return rules
 

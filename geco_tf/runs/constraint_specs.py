@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Specs like re:0.1,per=class to constraints, their judges and features."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,6 +65,7 @@ class Builder:
     built = constraints.registry.build(
       name, tolerance, available=available, options=options
     )
+    constraints.check_name(built.name)
     _check_reach(built, tolerance)
     if is_per_class or "labels" in built.required_context():
       self._check_labels(name)
@@ -174,11 +176,16 @@ def _layers(
 
 def _check_reach(constraint: constraints.Constraint, tolerance: float) -> None:
   """Raises a UserError for a κ that any image in [0, 1] meets."""
-  if isinstance(constraint, constraints.ReconstructionError) and (
-    constraint.kappa >= 1.0
-  ):
+  largest = math.inf
+  if isinstance(constraint, constraints.ReconstructionError):
+    largest = 1.0
+  if isinstance(constraint, constraints.NegLogLikelihood):
+    # Where σ is the whole range.
+    largest = constraint.kappa - math.log(constraint.sigma)
+  if tolerance >= largest:
     raise errors.UserError(
-      f"`kappa` must be below 1, as images are in [0, 1]; got {tolerance}."
+      f"`kappa` must be below {largest:.4g}, as images are in [0, 1]; got "
+      f"{tolerance}."
     )
 
 

@@ -63,7 +63,25 @@ def test_shape_that_was_not_declared_is_refused():
   )
   with pytest.raises(
     errors.UserError,
-    match=r"'scalar' .* must have violations of shape \[None\]",
+    match=r"'scalar' .* must have violations of shape \(4,\); got \(\)",
+  ):
+    geco.constraint_values(_X, _X)
+
+
+def test_violations_of_a_part_of_the_batch_are_refused():
+  geco = geco_tf.GECO(
+    constraints.from_callable(lambda x, g: g[:3, 0, 0, 0], name="part")
+  )
+  with pytest.raises(errors.UserError, match=r"shape \(4,\); got \(3,\)"):
+    geco.constraint_values(_X, _X)
+
+
+def test_whole_numbers_are_refused():
+  geco = geco_tf.GECO(
+    constraints.from_callable(lambda x, g: tf.argmax(g[:, 0, 0], 1), name="top")
+  )
+  with pytest.raises(
+    errors.UserError, match=r"'top' must return floating .* in"
   ):
     geco.constraint_values(_X, _X)
 

@@ -102,6 +102,11 @@ def test_kappa_below_a_perfect_reconstruction_is_refused(kappa):
     constraints.NegLogLikelihood(kappa)
 
 
+def test_kappa_that_nothing_misses_is_refused():
+  with pytest.raises(errors.UserError, match=r"at most 46\.96 nats .* got 400"):
+    constraints.NegLogLikelihood(400.0)
+
+
 def test_bin_width_moves_the_scale():
   wide = constraints.NegLogLikelihood(2.0, bin_width=1.0 / 31.0)
   narrow = constraints.NegLogLikelihood(2.0)

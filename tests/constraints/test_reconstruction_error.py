@@ -156,6 +156,12 @@ def test_shapes_that_differ_are_refused():
     constraint(tf.zeros([2, 8, 8, 1]), tf.zeros([2, 8, 8, 3]))
 
 
+def test_outputs_that_are_several_are_refused():
+  images, kl = tf.zeros([2, 8, 8, 1]), tf.zeros([2])
+  with pytest.raises(errors.UserError, match="`reconstruction` must be one te"):
+    constraints.ReconstructionError(0.1)(images, (images, kl))
+
+
 def test_base_constraint_measures_in_bounds_and_clips():
   class Plain(constraints.Constraint):
     name = "plain"

@@ -344,6 +344,9 @@ def test_augmented_lagrangian_weighs_the_batch_by_the_moving_average():
       lambda: multipliers.AugmentedLagrangian(0.1, penalty=-1.0),
       "`penalty` must be positive",
     ),
+    (lambda: multipliers.LogRatio("fast"), "`rate` must be a number; got 'f"),
+    (lambda: multipliers.NuPI(0.1, proportional="a"), "must be a number"),
+    (lambda: multipliers.SoftplusGradient(0.1, beta_1="a"), "`beta_1` must be"),
   ],
 )
 def test_bad_option_is_named(make, message):

@@ -140,7 +140,12 @@ def test_classifier_is_not_trained_and_not_in_the_checkpoint(classifier):
     (("cla:1.2",), "needs a classifier; set `classifier`"),
     (("pncc:1.2",), r"`kappa` must be in \(-1, 1\), a correlation; got 1\.2"),
     (("nll:0.1",), "`kappa` must be above 0.1765 nats"),
+    (("nll:7",), r"`kappa` must be below 6\.96, as images are in \[0, 1\]"),
     (("kl:0",), "`kappa` must be positive"),
+    (("re:.1,name=a/b",), "letters, digits and _, .*; got 'a/b'"),
+    (("re:.1,name=3",), "`name` of a constraint must be letters"),
+    (("fre:.1,sides=4",), r"`sides` must be some, as in \(2, 4\); got 4"),
+    (("fre:.1,sides=()",), r"`sides` must be some"),
     (("re:.1,per",), "NAME=VALUE; got 'per'"),
     (("re:.1,per=chanel",), "Unknown per 'chanel'; did you mean 'channel'"),
     (("re:.1,per=clas",), "Unknown per 'clas'; did you mean 'class'"),
@@ -218,6 +223,12 @@ def test_each_constraint_may_have_a_rule_of_its_own():
   assert isinstance(rules["pncc"], multipliers.LogRatio)
   assert rules["pncc"].rate == 1e-3
   build.check(config)
+
+
+def test_two_rules_of_one_constraint_are_refused():
+  config = _config("re:0.1", constraint_rule=("re=auto", "re=log_ratio:1e-3"))
+  with pytest.raises(errors.UserError, match="once a constraint; 're' has two"):
+    build.check(config)
 
 
 def test_options_reach_a_rule():

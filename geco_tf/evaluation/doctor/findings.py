@@ -47,7 +47,15 @@ def tolerance_flag(track: Track, kappa: float) -> str:
   """The flag that gives this constraint another tolerance."""
   if track.is_from_kappa:
     return f"--kappa={kappa:g}"
-  return f"--constraint={track.registered}:{kappa:g}"
+  call = specs.Call(track.registered, kappa, dict(track.options))
+  return f"--constraint={_written(call)}"
+
+
+def _written(call: specs.Call) -> str:
+  """A call as the flags have it."""
+  number = "" if call.number is None else f":{call.number:g}"
+  options = "".join(f",{k}={v}" for k, v in call.options.items())
+  return f"{call.name}{number}{options}"
 
 
 def rule_of(run: Run, track: Track) -> specs.Call:
@@ -65,23 +73,22 @@ def rate_flag(run: Run, track: Track, factor: float) -> str:
   if rule.number is None:
     rate = run.config.learning_rate * factor
     return f"--learning_rate={rate:.2g}"
-  options = "".join(f",{k}={v}" for k, v in rule.options.items())
-  changed = f"{rule.name}:{rule.number * factor:.2g}{options}"
-  return rule_flag(run, track, changed) + or_auto(run, track)
+  rate = float(f"{rule.number * factor:.2g}")
+  return rule_flag(run, track, rule._replace(number=rate)) + or_auto(run, track)
 
 
 def or_auto(run: Run, track: Track) -> str:
   """The rule without a rate as a second choice, where it is not the first."""
   if rule_of(run, track).name == "auto":
     return ""
-  return f" or {rule_flag(run, track, 'auto')}"
+  return f" or {rule_flag(run, track, specs.Call('auto', None, {}))}"
 
 
-def rule_flag(run: Run, track: Track, rule: str) -> str:
+def rule_flag(run: Run, track: Track, rule: specs.Call) -> str:
   """The flag that gives this constraint that rule."""
   if any(t.partition("=")[0] == track.name for t in run.config.constraint_rule):
-    return f"--constraint_rule={track.name}={rule}"
-  return f"--update_rule={rule}"
+    return f"--constraint_rule={track.name}={_written(rule)}"
+  return f"--update_rule={_written(rule)}"
 
 
 def reachable(track: Track, level: float) -> float:

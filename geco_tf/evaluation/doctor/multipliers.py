@@ -72,14 +72,16 @@ def _speed(run: Run, track: Track) -> findings.Finding | None:
 def _wind_up(run: Run, track: Track) -> findings.Finding | None:
   values = track.multiplier
   peak = int(np.argmax(values))
-  ratio = values[peak] / max(values[0], values[-1])
-  if ratio <= _WOUND_UP:
+  usual = max(values[0], values[-1])
+  if values[peak] <= _WOUND_UP * usual:
     return None
+  ratio = values[peak] / usual
   kl = run.kl[peak], run.kl[-1]
   rule = findings.rule_of(run, track)
   if rule.number is None:
     highest = findings.amount(1.5 * float(values[-1]))
-    change = findings.rule_flag(run, track, f"{rule.name},highest={highest}")
+    bounded = rule._replace(options={**rule.options, "highest": highest})
+    change = findings.rule_flag(run, track, bounded)
   else:
     # In the log λ climbed so much too far.
     start = float(values[0])

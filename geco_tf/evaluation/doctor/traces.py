@@ -48,7 +48,11 @@ _KINDS = {
 }
 # Where 3 % of κ, or of what a floor leaves to 1, is the tolerance's own share.
 _RATIOS = frozenset({*_KINDS, "fre"})
-_WORDS = {"fre": "feature error", "nll": "−ln p per dimension"}
+_WORDS = {
+  **{name: kind.word for name, kind in _KINDS.items()},
+  "fre": "feature error",
+  "nll": "−ln p per dimension",
+}
 
 
 class Track(NamedTuple):
@@ -57,6 +61,7 @@ class Track(NamedTuple):
   name: str
   registered: str  # The name before the colon in the flag.
   kappa: float | None
+  options: Mapping[str, Any]  # Beside κ in the flag.
   kind: Kind | None  # None where C cannot be turned into a level.
   word: str  # For the level.
   per: str  # What the entries of a vector are: class, channel, region.
@@ -70,7 +75,12 @@ class Track(NamedTuple):
 
   @property
   def level(self) -> float | None:
-    """The worst level at the end, in κ's units; None if nobody knows."""
+    """The worst level at the end, in κ's units; None if nobody knows.
+
+    A user's constraint may have its violation for a level: that is no κ.
+    """
+    if self.registered not in _WORDS:
+      return None
     if self.measured is not None:
       worst = np.nanmin if self._is_floor else np.nanmax
       return float(worst(self.measured))
@@ -206,13 +216,13 @@ def _track(
   else:
     key = "moving_average_max" if is_vector else "constraint"
     violation = column(rows, f"geco/{name}/{key}")
-  word = _KINDS[registered].word if registered in _KINDS else "level"
   return Track(
     name=name,
     registered=registered,
     kappa=kappa,
+    options={} if asked is None else asked.options,
     kind=kind,
-    word=_WORDS.get(registered, word),
+    word=_WORDS.get(registered, "level"),
     per="entry" if asked is None else str(asked.options.get("per", "entry")),
     is_from_kappa=config.kappa is not None,
     step=column(rows, "step"),

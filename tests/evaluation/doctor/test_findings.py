@@ -127,6 +127,42 @@ def test_healthy_run_gets_a_clean_bill(kind, noise):
     assert doctor.warnings(rows[:count], _config()) == []
 
 
+def _hopeless(
+  scale, exponent, limit, coded, *, noise=0.0, drift=0.0, **changes
+):
+  """Of a run whose MSE is κ² + limit + coded/λ, each at its last step."""
+  share = _STEPS / 5e3
+  multiplier = scale * share**exponent
+  mse = 0.01 + limit * share**-drift + coded * share**-exponent
+  mse += noise * (-1.0) ** np.arange(len(_STEPS))
+  rows = _rows(multiplier, np.sqrt(mse))
+  run = traces.read(rows, _config(**changes))
+  return outlook.outlook(run, run.tracks[0]).is_hopeless
+
+
+@pytest.mark.parametrize(
+  ("trace", "changes", "expected"),
+  [
+    # λ climbs in vain: its rise is too small to judge by the limit.
+    ((10.0, 0.3, 4e-3, 1e-4), {}, True),
+    ((10.0, 0.3, 4e-3, 8e-3), {}, False),
+    # The same beyond 1/2κ² = 50, in units where that means something.
+    ((100.0, 0.3, 4e-3, 8e-3), {}, True),
+    ((100.0, 0.3, 4e-3, 8e-3), {"reduction": "mean"}, False),
+    # λ rises enough, and the limit stays or moves.
+    ((10.0, 0.8, 4e-3, 8e-3), {}, True),
+    ((10.0, 0.8, 4e-3, 8e-3), {"drift": 0.7}, False),
+    # A limit within three standard errors of 0 is none.
+    ((100.0, 0.8, 4e-4, 8e-3), {"noise": 1e-6}, True),
+    ((100.0, 0.8, 4e-4, 8e-3), {"noise": 1e-3}, False),
+  ],
+)
+def test_each_sign_of_a_tolerance_out_of_reach_counts_alone(
+  trace, changes, expected
+):
+  assert _hopeless(*trace, **changes) is expected
+
+
 def test_line_of_a_healthy_run_has_level_tolerance_and_multiplier():
   rows = _rows(8.2, 0.0983)
   assert doctor.examine(rows, _config()).line == (
@@ -189,6 +225,14 @@ def test_flag_is_that_of_the_constraints_own_rule(rule, own, expected):
   config = _config(update_rule=rule, constraint_rule=own)
   diagnosis = doctor.examine(_rows(**_ILL["oscillation"]), config)
   assert diagnosis.findings[0].change == expected
+
+
+def test_bound_that_is_proposed_leaves_the_rules_other_options():
+  config = _config(update_rule="auto,freeze_steps=9,highest=1e9")
+  diagnosis = doctor.examine(_rows(**_ILL["wind_up"]), config)
+  change = diagnosis.findings[0].change
+  assert change.startswith("--update_rule=auto,freeze_steps=9,highest=")
+  assert "1e9" not in change
 
 
 def test_warning_waits_for_a_third_of_the_run_but_not_for_overflow():
@@ -265,6 +309,8 @@ def test_worst_entry_of_a_vector_is_named():
   diagnosis = doctor.examine(rows, config, summary)
   assert _kinds(diagnosis) == ["stuck"]
   assert "re is violated (class 2): RMSE 0.12 for κ = 0.1" in diagnosis.line
+  change = diagnosis.findings[0].change
+  assert change.endswith(", or --constraint=re:0.13,per=class")
   summary["level"]["re"][2] = 0.102
   diagnosis = doctor.examine(rows, config, summary)
   assert diagnosis.findings == ()
@@ -313,6 +359,18 @@ def test_every_constraint_is_read_in_its_own_units(spec, violation, expected):
   ]
   config = _config(kappa=None, constraint=(spec,))
   assert doctor.examine(rows, config).line.startswith(expected)
+
+
+def test_level_of_a_users_constraint_is_no_kappa():
+  rows = _pair(multiplier=3.0, constraint=0.126, satisfied=0.0)
+  rows = [
+    {k.replace("/kl/", "/fair/"): v for k, v in r.items() if "/re/" not in k}
+    for r in rows
+  ]
+  config = _config(kappa=None, constraint=("fair:0.2",))
+  diagnosis = doctor.examine(rows, config, {"level": {"fair": 0.126}})
+  assert diagnosis.line.startswith("fair is violated, and λ stands still")
+  assert "--constraint" not in diagnosis.line
 
 
 def test_run_without_constraint_is_examined_for_collapse_and_sigma():
