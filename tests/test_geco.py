@@ -95,7 +95,13 @@ def test_exponential_follows_algorithm_1_in_both_phases():
       geco_tf.multipliers.LogRatio(rate=2e-3),
       20_000,
     ),
-    ((2.0, 0.9, 0.5, 0.3, 0.1, 0.02), 0.8, "auto", 15_000),
+    pytest.param(
+      (2.0, 0.9, 0.5, 0.3, 0.1, 0.02),
+      0.8,
+      "auto",
+      15_000,
+      marks=pytest.mark.slow,
+    ),
   ],
   ids=["key-auto", "key-log_ratio", "second-spectrum"],
 )

@@ -376,6 +376,7 @@ def test_forecast_of_equal_targets_stays_finite(log_sd):
   np.testing.assert_allclose(loss, least - log_forecast[:, 0], atol=0.05)
 
 
+@pytest.mark.slow
 def test_xla_compiles_the_whole_step():
   """XLA draws other noise, so what is free of noise is compared."""
   model = _shared("conditional", num_steps=2)

@@ -200,7 +200,13 @@ def test_steps_per_call_changes_no_bit(finished, tmp_path, without_pictures):
   tiny.assert_same_run(finished.workdir, tmp_path)
 
 
-_OTHERS = [n for n in objectives.registry.names() if n != "geco"]
+# Those without a state of their own resume as the model does.
+_STATELESS = ("elbo", "beta_elbo")
+_OTHERS = [
+  pytest.param(n, marks=[pytest.mark.slow] if n in _STATELESS else [])
+  for n in objectives.registry.names()
+  if n != "geco"
+]
 
 
 @pytest.mark.parametrize("objective", _OTHERS)

@@ -202,6 +202,7 @@ def test_residual_network_learns_in_colour():
   assert rows[-1]["loss"] < rows[0]["loss"] - 0.02
 
 
+@pytest.mark.slow
 def test_digit_cnn_learns_mnist_in_few_steps(real_data_dir, tmp_path):
   data_dir = str(tmp_path)
   prepare.prepare(
