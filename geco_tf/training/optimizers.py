@@ -77,8 +77,8 @@ class WarmupThenDecay(keras.optimizers.schedules.LearningRateSchedule):
 class OnePassAdam(keras.optimizers.Adam):
   """Keras 3's Adam by TensorFlow's kernel, which reads each variable once.
 
-  The same formula; Keras's own ten passes over memory were a quarter of a
-  step of a small VAE on a CPU.
+  The same formula; Keras's own passes over memory, an op each, are a large part
+  of a small VAE's step on a CPU.
   """
 
   def update_step(
