@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from geco_tf import data, errors, models
 from geco_tf.data import pipeline
+from geco_tf.evaluation import likelihood
 from geco_tf.evaluation import pieces as pieces_lib
 
 # A block of so many examples is a piece, and meets the latents a few at a time,
@@ -130,11 +131,7 @@ def estimate(
 
 
 def _check(split: data.Split, count: int, num_samples: int) -> None:
-  if not 1 <= count <= split.num_examples:
-    raise errors.UserError(
-      f"`num_components` must be from 1 to the {split.num_examples} examples "
-      f"that there are; got {count}."
-    )
+  likelihood.check_num_examples("num_components", count, split)
   if num_samples < 2:
     raise errors.UserError(
       f"`num_samples` must be at least 2; got {num_samples}."
