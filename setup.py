@@ -82,6 +82,7 @@ setuptools.setup(
   entry_points={
     "console_scripts": [
       "geco-diagnose = launch.diagnose:main",
+      "geco-evaluate = launch.evaluate:main",
       "geco-judge-samples = launch.judge_samples:main",
       "geco-reproduce = launch.reproduce:main",
       "geco-train = launch.train:main",

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Likelihoods that do not depend on the multipliers."""
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -122,7 +123,12 @@ class Likelihood(NamedTuple):
     """The same as JSON, nats beside bits per dimension."""
     fields = self._asdict()
     fields["elbo"] = self.elbo
-    for name in ("kl", "neg_log_likelihood", "neg_log_likelihood_exact", "elbo"):
+    for name in (
+      "kl",
+      "neg_log_likelihood",
+      "neg_log_likelihood_exact",
+      "elbo",
+    ):
       fields[f"{name}_bits_per_dim"] = bits_per_dim(fields[name], self.num_dims)
     return {**fields, "kl_per_step": list(self.kl_per_step)}
 
@@ -169,9 +175,7 @@ def measure(
   """
 
   def sums(images, context, number):
-    outputs = models.call(
-      model, images, context, seed=tf.stack([seed, number])
-    )
+    outputs = models.call(model, images, context, seed=tf.stack([seed, number]))
     error = tf.math.squared_difference(images, outputs.reconstruction)
     log_prob = quantized_normal_log_prob(images, outputs.reconstruction, sigma)
     steps = outputs.kl_per_step
@@ -270,11 +274,8 @@ def importance_weighted_bound(
   )
   values: list[np.ndarray] = []
   for i, batch in enumerate(fixed.batches):
-    piece = pieces.get(
-      f"bounds_{i:05}",
-      lambda i=i, batch=batch: {"bounds": bound(batch, seed, i)},
-    )
-    values.extend(piece["bounds"])
+    compute = functools.partial(bound, batch, seed, i)
+    values.extend(pieces.get(f"bounds_{i:05}", compute)["bounds"])
     if progress is not None:
       progress(len(values), num_examples)
   return ImportanceWeightedBound(
@@ -303,8 +304,8 @@ class _Bound:
     there = int(memory_gib * 2**30 / per_latent)
     if there < 1:
       raise errors.UserError(
-        f"One image of {num_dims} dimensions needs {per_latent / 2**30:.3g} GiB "
-        f"of memory to be weighed; got memory_gib = {memory_gib:g}."
+        f"`memory_gib` must be at least {per_latent / 2**30:.3g} for an image of "
+        f"{num_dims} dimensions; got {memory_gib:g}."
       )
     self._model, self._sigma = model, sigma
     self._total = num_importance_samples
@@ -313,8 +314,10 @@ class _Bound:
       self._of_example, autograph=False, reduce_retracing=True
     )
 
-  def __call__(self, batch: data.Batch, seed: int, number: int) -> np.ndarray:
-    """The bounds [B] of the batch of that number."""
+  def __call__(
+    self, batch: data.Batch, seed: int, number: int
+  ) -> pieces_lib.Arrays:
+    """The "bounds" [B] of the batch of that number."""
     bounds = []
     for b in range(len(batch.images)):
       context = None if batch.context is None else batch.context[b : b + 1]
@@ -322,7 +325,7 @@ class _Bound:
       bounds.append(
         self._compiled(batch.images[b : b + 1], context, key).numpy()
       )
-    return np.array(bounds)
+    return {"bounds": np.array(bounds)}
 
   def _of_example(
     self, images: tf.Tensor, context: tf.Tensor | None, seed: tf.Tensor

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does q(z) = E q(z|x) look like the prior? The marginal KL, pair by pair."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -217,9 +218,7 @@ def _sizes(
 ) -> _Sizes:
   """The largest pieces that fit the cache and the memory."""
   if not memory_gib > 0:
-    raise errors.UserError(
-      f"`memory_gib` must be positive; got {memory_gib}."
-    )
+    raise errors.UserError(f"`memory_gib` must be positive; got {memory_gib}.")
   batch = next(iter(sampler.batches(1)))
   features = tf.nest.flatten(features_fn(batch.images))
   latents = sampler.call(batch.images).latents.numpy()
@@ -227,12 +226,14 @@ def _sizes(
   per_pair = _WORKING_COPIES * (
     sum(f.dtype.size * math.prod(f.shape) for f in features) + latents.nbytes
   )
-  pairs = min(_PAIRS_PER_CALL, int((memory_gib * 2**30 - per_latent) / per_pair))
+  pairs = min(
+    _PAIRS_PER_CALL, int((memory_gib * 2**30 - per_latent) / per_pair)
+  )
   if pairs < 1:
+    need = (per_latent + per_pair) / 2**30
     raise errors.UserError(
-      f"`num_samples` = {num_samples} needs {(per_latent + per_pair) / 2**30:.3g}"
-      f" GiB of memory; got memory_gib = {memory_gib:g}. Raise the one or lower "
-      "the other."
+      f"`num_samples` = {num_samples} needs {need:.3g} GiB of memory; got "
+      f"memory_gib = {memory_gib:g}. Raise the one or lower the other."
     )
   block_size = min(_BLOCK_SIZE, sampler.count, pairs)
   return _Sizes(block_size, min(num_samples, max(1, pairs // block_size)))
@@ -262,7 +263,7 @@ class _Blocks:
     return -(-self._sampler.count // self._sizes.block_size)
 
   def __iter__(self) -> Any:
-    """Functions of the latents [S, …], each to ln Σ q(z_s|x_n) [S].
+    """Functions of the latents [S, …], each to "log_sum", ln Σ q(z_s|x_n) [S].
 
     The sum is over the examples of one block but the sample's own.
     """
@@ -273,14 +274,11 @@ class _Blocks:
       filled = tf.gather(batch.images, indices % size % len(batch.images))
       indices[indices >= count] = -1
 
-      def block(latents, images=filled, indices=indices):
-        return self._block(latents, images, indices)
+      yield functools.partial(self._log_sum, filled, indices)
 
-      yield block
-
-  def _block(
-    self, latents: np.ndarray, images: tf.Tensor, indices: np.ndarray
-  ) -> np.ndarray:
+  def _log_sum(
+    self, images: tf.Tensor, indices: np.ndarray, latents: np.ndarray
+  ) -> pieces_lib.Arrays:
     per_call = self._sizes.latents_per_call
     num_samples = len(latents)
     filled = -(-num_samples // per_call) * per_call
@@ -293,7 +291,8 @@ class _Blocks:
       self._features(images),
       tf.constant(indices, tf.int32),
     )
-    return log_sums.numpy().reshape(-1)[:num_samples].astype(np.float64)
+    log_sum = log_sums.numpy().reshape(-1)[:num_samples]
+    return {"log_sum": log_sum.astype(np.float64)}
 
   def _log_sums_of_block(
     self, latents: tf.Tensor, own: tf.Tensor, features: Any, indices: tf.Tensor
@@ -321,12 +320,11 @@ def _log_sum_of_others(
   pieces: pieces_lib.Pieces,
   progress: Progress,
 ) -> np.ndarray:
-  """ln Σ_n q(z_s|x_n) over n ≠ s, [S]: one block's worth of memory."""
+  """The ln Σ_n q(z_s|x_n) over n ≠ s, [S], in one block's memory."""
   total = np.full(len(latents), -math.inf)
   for i, block in enumerate(blocks):
-    piece = pieces.get(
-      f"block_{i:05}", lambda block=block: {"log_sum": block(latents)}
-    )
+    compute = functools.partial(block, latents)
+    piece = pieces.get(f"block_{i:05}", compute)
     total = np.logaddexp(total, piece["log_sum"])
     progress(i + 1, len(blocks))
   return total
