@@ -43,7 +43,7 @@ def _model(size, variance):
 
 @pytest.mark.statistical
 @pytest.mark.parametrize("size", [1, 2])
-def test_value_is_the_integral_within_its_error(size):
+def test_value_is_the_integral_and_the_rest_information_below_ln_n(size):
   means = np.random.RandomState(0).normal(size=[30, size]) * 1.5
   found = marginal_kl.estimate(
     _model(size, 0.1), linear_gaussian.split(means), num_samples=3_000
@@ -54,6 +54,11 @@ def test_value_is_the_integral_within_its_error(size):
   # With all of the data, there is nothing to bound.
   np.testing.assert_allclose(found.lower_bound.value, value, atol=1e-12)
   assert found.bias_bound == 0.0
+  information = found.mutual_information.value
+  np.testing.assert_allclose(
+    found.average_kl.value - value, information, atol=1e-9
+  )
+  assert 0 < information <= math.log(30)
 
 
 @pytest.mark.statistical
@@ -66,7 +71,7 @@ def test_subsets_bracket_the_value_of_all():
     marginal_kl.estimate(
       model, split, num_components=8, num_samples=1_000, seed=seed
     )
-    for seed in range(6)
+    for seed in range(4)
   ]
   upper, lower = (
     np.array([getattr(f, name).value for f in found])
@@ -92,19 +97,6 @@ def test_subset_of_separate_posteriors_is_off_by_the_whole_bound():
   np.testing.assert_allclose(
     every.mutual_information.value, math.log(1_000), atol=1e-5
   )
-
-
-def test_average_less_marginal_is_information_below_ln_n():
-  means = np.random.RandomState(2).normal(size=[12, 2])
-  found = marginal_kl.estimate(
-    _model(2, 0.01), linear_gaussian.split(means), num_samples=100
-  )
-  np.testing.assert_allclose(
-    found.average_kl.value - found.marginal_kl.value,
-    found.mutual_information.value,
-    atol=1e-9,
-  )
-  assert 0 < found.mutual_information.value <= math.log(12)
 
 
 @pytest.mark.statistical
