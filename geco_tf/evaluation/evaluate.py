@@ -22,6 +22,7 @@ from geco_tf.runs import base_config
 
 _field = base_config.field
 _BATCH_SIZE = 250
+_NUM_UNIT_EXAMPLES = 1_000  # Their variance is known to 1/22.
 _NUM_UNITS = 8  # Of the picture of traversals.
 _NUM_PATHS = 8  # Of the picture of interpolations.
 # The pairs of a model whose latents are maps cost a network each.
@@ -70,6 +71,7 @@ class _Run(NamedTuple):
   settings: Settings
   identity: dict[str, Any]  # Of weights and data, for what is kept.
   say: Callable[[str], None]
+  done: dict[str, dict[str, Any]]  # Results of the parts before.
 
   def fixed(self, split: data.Split, num_examples: int | None = None) -> Any:
     """Batches of fixed examples of a split, once through."""
@@ -138,6 +140,7 @@ def evaluate_run(
       seconds = round(time.monotonic() - start, 1)
       part = {"asked": asked, "seconds": seconds, "result": found}
     result["parts"][name] = part
+    run.done[name] = part["result"]
     runs.workdir.write_json(path, result)
   return result
 
@@ -188,7 +191,7 @@ def _open(
   for variable in model.trainable_variables:
     crc = zlib.crc32(variable.numpy().tobytes(), crc)
   identity = {"step": step, "weights_crc32": crc, "dataset": source.name}
-  return _Run(model, source, folder, settings, identity, say)
+  return _Run(model, source, folder, settings, identity, say, {})
 
 
 def _with_version(
@@ -241,10 +244,17 @@ def _parts_of(run: _Run) -> list[str]:
   return [n for n in _PARTS if n not in ("cross_checks", "marginal_kl")]
 
 
-def _likelihood(run: _Run) -> dict[str, Any]:
-  sigma = likelihood.optimal_sigma(
+def _sigma(run: _Run) -> float:
+  """σ at its optimum on training data."""
+  if "likelihood" in run.done:
+    return run.done["likelihood"]["train"]["sigma"]
+  return likelihood.optimal_sigma(
     run.model, run.fixed(run.source.train), seed=run.settings.seed
   )
+
+
+def _likelihood(run: _Run) -> dict[str, Any]:
+  sigma = _sigma(run)
   return {
     name: likelihood.measure(
       run.model, run.fixed(split), sigma, seed=run.settings.seed
@@ -254,10 +264,7 @@ def _likelihood(run: _Run) -> dict[str, Any]:
 
 
 def _importance(run: _Run) -> dict[str, Any]:
-  settings = run.settings
-  sigma = likelihood.optimal_sigma(
-    run.model, run.fixed(run.source.train), seed=settings.seed
-  )
+  settings, sigma = run.settings, _sigma(run)
   pieces = pieces_lib.Pieces(
     run.folder.file("evaluation", "importance"),
     {
@@ -285,7 +292,9 @@ def _importance(run: _Run) -> dict[str, Any]:
 def _active_units(run: _Run) -> dict[str, Any]:
   units = latents_lib.active_units(
     run.model,
-    run.fixed(run.source.test, min(2_000, run.settings.num_examples)),
+    run.fixed(
+      run.source.test, min(_NUM_UNIT_EXAMPLES, run.settings.num_examples)
+    ),
     seed=run.settings.seed,
   )
   return {
@@ -305,17 +314,17 @@ def _pictures(run: _Run) -> dict[str, Any]:
   tf.io.gfile.makedirs(run.folder.file("evaluation"))
   exported = latents_lib.export(run.model, run.fixed(test), seed=seed)
   pieces_lib.write_arrays(path, exported)
-  variances = np.array(_active_units(run)["variances"])
+  units = run.done.get("active_units") or _active_units(run)
   first = next(iter(run.fixed(test)))
   context = None if first.context is None else first.context[:1]
   latents = exported["latents"]
-  units = np.argsort(-variances)[:_NUM_UNITS]
+  most_active = np.argsort(units["variances"])[::-1][:_NUM_UNITS]
   walks = {
     "traversals": {
       f"unit {unit}, from −3 to 3": latents_lib.traversal(
         run.model, latents[:1], unit, context
       )
-      for unit in units
+      for unit in most_active
     },
     "interpolations": {
       f"from test example {i} to {i + 1}": latents_lib.interpolation(
