@@ -36,7 +36,7 @@ _TRAIN = flags.DEFINE_bool(
   "may_train", True, "train what is missing; if not, draw what there is."
 )
 _CLASSIFIER = flags.DEFINE_string(
-  "classifier", None, "folder of one, to judge samples by (figures 6, 9, 11)."
+  "classifier", None, "folder of one, to judge samples by (figures 9 and 11)."
 )
 _LIST = flags.DEFINE_bool("list", False, "list the items and stop.")
 

@@ -12,7 +12,8 @@ from geco_tf.figures import image_grid, style
 ROWS = ("data", "reconstructions", "samples")
 _CELL_INCHES = 0.47
 _MARGIN_INCHES = 0.2
-_TITLE_INCHES = 0.5
+_NAMES_INCHES = 1.0  # Of the rows, at the left.
+_TITLE_INCHES = 0.42
 
 
 def image_blocks(blocks: Mapping[str, Any]) -> mpl_figure.Figure:
@@ -32,7 +33,7 @@ def image_blocks(blocks: Mapping[str, Any]) -> mpl_figure.Figure:
   lines = -(-len(blocks) // columns)
   with style.context():
     figure = style.new_figure(
-      columns * (_CELL_INCHES * num + _MARGIN_INCHES) + 0.3,
+      columns * (_CELL_INCHES * num + _MARGIN_INCHES) + _NAMES_INCHES,
       lines * (_CELL_INCHES * len(ROWS) + _TITLE_INCHES),
       column_gap=0.04,
     )
@@ -52,7 +53,12 @@ def image_blocks(blocks: Mapping[str, Any]) -> mpl_figure.Figure:
 
 def _name_rows(ax: Any, height: int) -> None:
   for row, name in enumerate(ROWS):
-    ax.text(
-      -3, (row + 0.5) * height / len(ROWS), name, fontsize=7.5, ha="right",
-      rotation=90, va="center",
-    )  # fmt: skip
+    ax.annotate(
+      name,
+      (0, (row + 0.5) * height / len(ROWS)),
+      fontsize=7.5,
+      ha="right",
+      textcoords="offset points",
+      va="center",
+      xytext=(-5, 0),
+    )
