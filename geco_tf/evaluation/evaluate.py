@@ -5,7 +5,7 @@
 import dataclasses
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,7 +125,9 @@ def evaluate_run(
     if part["asked"].items() >= run.identity.items()
   }
   result = {**run.identity, "versions": runs.workdir.versions(), "parts": kept}
-  for name in _parts_of(run):
+  names = _parts_of(run)
+  _check_sizes(run, names)
+  for name in names:
     function, fields = _PARTS[name]
     asked = {**run.identity, **{f: getattr(settings, f) for f in fields}}
     part = kept.get(name)
@@ -150,6 +152,18 @@ def _check(settings: Settings) -> None:
     raise errors.UserError(
       f"`seed` must be in [0, 2**31); got {settings.seed}."
     )
+
+
+def _check_sizes(run: _Run, parts: Iterable[str]) -> None:
+  """Before anything is measured: are there as many examples as asked for?"""
+  for part, name, split in (
+    ("cross_checks", "num_check_samples", run.source.train),
+    ("importance", "num_importance_examples", run.source.test),
+    ("marginal_kl", "num_components", run.source.train),
+  ):
+    count = getattr(run.settings, name)
+    if part in parts and count is not None:
+      likelihood.check_num_examples(name, count, split)
 
 
 def _open(
@@ -244,7 +258,6 @@ def _importance(run: _Run) -> dict[str, Any]:
   sigma = likelihood.optimal_sigma(
     run.model, run.fixed(run.source.train), seed=settings.seed
   )
-  _check_examples("num_importance_examples", run.source.test, settings)
   pieces = pieces_lib.Pieces(
     run.folder.file("evaluation", "importance"),
     {
@@ -267,10 +280,6 @@ def _importance(run: _Run) -> dict[str, Any]:
     pieces=pieces,
     progress=run.progress("importance"),
   ).to_json()
-
-
-def _check_examples(name: str, split: data.Split, settings: Settings) -> None:
-  likelihood.check_num_examples(name, getattr(settings, name), split)
 
 
 def _active_units(run: _Run) -> dict[str, Any]:
@@ -339,7 +348,6 @@ def _shown(
 def _cross_checks(run: _Run) -> dict[str, Any]:
   """Samples of q(z) against samples of the prior."""
   settings = run.settings
-  _check_examples("num_check_samples", run.source.train, settings)
   count = settings.num_check_samples
   batches = run.fixed(run.source.train, count)
   drawn = latents_lib.export(run.model, batches, seed=settings.seed)["latents"]

@@ -304,7 +304,7 @@ class _Bound:
     there = int(memory_gib * 2**30 / per_latent)
     if there < 1:
       raise errors.UserError(
-        f"`memory_gib` must be at least {per_latent / 2**30:.3g} for an image of "
+        f"`memory_gib` must be at least {per_latent / 2**30:.3g} for images of "
         f"{num_dims} dimensions; got {memory_gib:g}."
       )
     self._model, self._sigma = model, sigma

@@ -196,11 +196,12 @@ class _Sampler:
       if len(here):
         outputs = self._compiled(tf.gather(batch.images, here), tf.constant(i))
         parts.append((outputs.latents, outputs.log_q, outputs.log_prior))
-    names = ("latents", "log_q", "log_prior")
-    return {
-      name: np.concatenate([field.numpy() for field in fields])
-      for name, fields in zip(names, zip(*parts, strict=True), strict=True)
-    }
+    latents, log_q, log_prior = (
+      np.concatenate([field.numpy() for field in fields])
+      for fields in zip(*parts, strict=True)
+    )
+    _check_numbers("ln q(z|x) − ln π(z)", np.isfinite(log_q - log_prior))
+    return {"latents": latents, "log_q": log_q, "log_prior": log_prior}
 
 
 class _Sizes(NamedTuple):
@@ -292,6 +293,7 @@ class _Blocks:
       tf.constant(indices, tf.int32),
     )
     log_sum = log_sums.numpy().reshape(-1)[:num_samples]
+    _check_numbers("ln q(z|x)", ~np.isnan(log_sum))  # −inf: far from all.
     return {"log_sum": log_sum.astype(np.float64)}
 
   def _log_sums_of_block(
@@ -342,23 +344,25 @@ def _combine(
     share = (population - 1) / population / (count - 1)
     log_unbiased = np.logaddexp(log_unbiased, others + math.log(share))
   return MarginalKL(
-    marginal_kl=_estimate("marginal KL", log_mixture - log_prior),
-    average_kl=_estimate("average KL", own - log_prior),
-    mutual_information=_estimate("mutual information", own - log_mixture),
-    lower_bound=_estimate("lower bound", log_unbiased - log_prior),
+    marginal_kl=_estimate(log_mixture - log_prior),
+    average_kl=_estimate(own - log_prior),
+    mutual_information=_estimate(own - log_mixture),
+    lower_bound=_estimate(log_unbiased - log_prior),
     num_components=count,
     population=population,
     num_samples=len(own),
   )
 
 
-def _estimate(name: str, samples: np.ndarray) -> Estimate:
-  if not np.isfinite(samples).all():
-    raise errors.UserError(
-      f"The {name} is not finite: a density is 0, infinite or NaN for "
-      f"{np.sum(~np.isfinite(samples))} of {len(samples)} samples, as after a "
-      "training that diverged."
-    )
+def _estimate(samples: np.ndarray) -> Estimate:
   return Estimate(
     float(samples.mean()), float(samples.std(ddof=1) / len(samples) ** 0.5)
   )
+
+
+def _check_numbers(name: str, are_good: np.ndarray) -> None:
+  if not are_good.all():
+    raise errors.UserError(
+      f"{name} must be a number; it is not for {np.sum(~are_good)} of "
+      f"{are_good.size} samples, as after a training that diverged."
+    )

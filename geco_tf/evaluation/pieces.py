@@ -56,7 +56,8 @@ class Pieces:
 def write_arrays(path: str, arrays: Arrays) -> None:
   """Writes an .npz file whole or not at all."""
   content = io.BytesIO()
-  np.savez(content, allow_pickle=False, **arrays)
+  named: dict[str, Any] = dict(arrays)
+  np.savez(content, **named)
   temporary = f"{path}.tmp"
   with tf.io.gfile.GFile(temporary, "wb") as file:
     file.write(content.getvalue())
