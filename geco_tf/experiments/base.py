@@ -32,8 +32,8 @@ class Settings(NamedTuple):
   classifier: str | None = None  # Folder of one, whose features judge samples.
 
 
-# What decides no number.
-_WHERE = dict.fromkeys(("data_dir", "results", "workdirs", "may_train"))
+# What decides the numbers of a piece.
+_DECISIVE = ("scale", "seed", "dataset")
 
 
 class Folder:
@@ -54,7 +54,9 @@ class Folder:
       settings: of the item; pieces made under others are made again.
     """
     self.path = os.fspath(path)
-    self._settings = dict(settings._asdict(), **_WHERE)
+    # Where TFDS keeps its data decides nothing; pieces have always said so.
+    self._settings: dict[str, Any] = {"data_dir": None}
+    self._settings |= {name: getattr(settings, name) for name in _DECISIVE}
     tf.io.gfile.makedirs(self.file("pieces"))
 
   def file(self, *names: str) -> str:

@@ -29,22 +29,21 @@ class Block(NamedTuple):
 
   title: str
   training: Run
-  data: str
+  data: str  # And the model.
 
 
 def elbos(family: families.Family) -> list[Block]:
   """The ELBO with a learned σ, and the one annealed by hand."""
   return [
-    Block("ELBO, learned σ", family.learned_sigma(), family.data_label),
-    Block("ELBO, annealed σ", family.annealed(), family.data_label),
+    Block("ELBO, learned σ", family.learned_sigma(), family.label),
+    Block("ELBO, annealed σ", family.annealed(), family.label),
   ]
 
 
 def geco(family: families.Family, kappas: Sequence[float]) -> list[Block]:
   """GECO with RE at some κ."""
   return [
-    Block(f"GECO+RE, κ = {k:g}", family.geco(k), family.data_label)
-    for k in kappas
+    Block(f"GECO+RE, κ = {k:g}", family.geco(k), family.label) for k in kappas
   ]
 
 
@@ -52,7 +51,7 @@ def constrained(family: families.Family, spec: str) -> Block:
   """GECO with another constraint, as fre:0.05."""
   name, _, kappa = spec.partition(":")
   title = f"GECO+{ {'fre': 'FRE', 'pncc': 'pNCC'}[name] }, κ = {kappa}"
-  return Block(title, family.constrained(name, spec), family.data_label)
+  return Block(title, family.constrained(name, spec), family.label)
 
 
 def draw(
@@ -88,10 +87,16 @@ def draw(
     pictures[title] = _cut(pixels)
     judged = _judged(block.training, store, settings)
     rows.append(
-      {"training": block.title, "data": block.data, **numbers, **judged}
+      {
+        "training": block.title,
+        "model and data": block.data,
+        **numbers,
+        **judged,
+      }
     )
   families.check_any(rows, store)
-  folder.save_figure(name, image_blocks.image_blocks(pictures))
+  of_all = labels.pop() if len(labels) == 1 else None
+  folder.save_figure(name, image_blocks.image_blocks(pictures, title=of_all))
   folder.save_tables({"Runs": rows})
   return {"blocks": rows, "missing": store.missing}
 

@@ -3,6 +3,7 @@
 """Two ways of training to the same error: KL over steps, and marginal KL."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import figure as mpl_figure
@@ -10,6 +11,16 @@ from matplotlib import lines as mpl_lines
 
 from geco_tf.figures import style
 from geco_tf.figures.information_planes import Path
+
+
+_LINES: dict[str, dict[str, Any]] = {
+  name: {
+    "color": style.OBJECTIVES[name]["color"],
+    "linestyle": linestyle,
+    "linewidth": 1.2,
+  }
+  for name, linestyle in (("ELBO, learned σ", "--"), ("GECO", "-"))
+}
 
 
 def kl_over_steps(
@@ -30,10 +41,9 @@ def kl_over_steps(
     axes = figure.subplots(len(rows), 2, squeeze=False)
     for (kl, error), (title, runs) in zip(axes, rows.items(), strict=True):
       for name, paths in runs.items():
-        color = style.OBJECTIVES[name]["color"]
         for path in paths:
-          kl.plot(path.step, path.kl, color=color, linewidth=1.2)
-          error.plot(path.step, path.rmse, color=color, linewidth=1.2)
+          kl.plot(path.step, path.kl, **_LINES[name])
+          error.plot(path.step, path.rmse, **_LINES[name])
       everything = [p for paths in runs.values() for p in paths]
       if not everything:
         style.explain_empty(kl, "no pair of runs yet")
@@ -50,15 +60,13 @@ def kl_over_steps(
         style.count_iterations(ax.xaxis)
       kl.legend(
         handles=[
-          mpl_lines.Line2D(
-            [], [], color=style.OBJECTIVES[name]["color"], label=label
-          )
+          mpl_lines.Line2D([], [], label=label, **_LINES[name])
           for name, label in (
             ("ELBO, learned σ", "ELBO, learned σ"),
             ("GECO", "GECO, κ = the ELBO's final RMSE"),
           )
         ],
-        loc="lower right",
+        loc="best",
       )
   return figure
 

@@ -16,12 +16,15 @@ _NAMES_INCHES = 1.0  # Of the rows, at the left.
 _TITLE_INCHES = 0.42
 
 
-def image_blocks(blocks: Mapping[str, Any]) -> mpl_figure.Figure:
+def image_blocks(
+  blocks: Mapping[str, Any], *, title: str | None = None
+) -> mpl_figure.Figure:
   """A block for each training: `ROWS`, one below the other.
 
   Args:
     blocks: title, of one line or two → images [3, N, H, W, C] in [0, 1], in the
       order of `ROWS`.
+    title: of all blocks.
 
   Returns:
     The figure; `style.save` writes it.
@@ -34,18 +37,20 @@ def image_blocks(blocks: Mapping[str, Any]) -> mpl_figure.Figure:
   with style.context():
     figure = style.new_figure(
       columns * (_CELL_INCHES * num + _MARGIN_INCHES) + _NAMES_INCHES,
-      lines * (_CELL_INCHES * len(ROWS) + _TITLE_INCHES),
+      lines * (_CELL_INCHES * len(ROWS) + _TITLE_INCHES) + 0.3,
       column_gap=0.04,
     )
     axes = figure.subplots(lines, columns, squeeze=False)
     for ax in axes.ravel():
       ax.set_axis_off()
-    for i, (title, images) in enumerate(blocks.items()):
+    if title is not None:
+      figure.suptitle(title, fontsize=10.0)
+    for i, (label, images) in enumerate(blocks.items()):
       ax = axes[divmod(i, columns)]
       flat = images.reshape(-1, *images.shape[2:])
       tile = image_grid.tiled(flat, images.shape[1])
       ax.imshow(tile, interpolation="nearest")
-      ax.set_title(title, loc="left", fontsize=8.5, pad=3.0)
+      ax.set_title(label, loc="left", fontsize=8.5, pad=3.0)
       if i % columns == 0:
         _name_rows(ax, tile.shape[0])
   return figure

@@ -17,6 +17,7 @@ from geco_tf.figures import style
 _KL = "KL(q(z|x) ‖ prior) [nats]"
 _RMSE = "RMSE per dimension"
 _NLL = "NLL at σ_opt [nats per dimension]"
+_NOT_MET = "not met"
 # In the region of a plane, the quantized normal's NLL is ln RMSE + this.
 _NLL_OFFSET = 0.5 * np.log(2.0 * np.pi) + 0.5 + np.log(255.0)
 
@@ -114,9 +115,16 @@ def _draw_ends(
 
 
 def _write(ax, note: str, at, color: str, name: str) -> None:
-  # GECO's words are below its line, the sweep's above, the others' at the side.
-  place = {"GECO": (-4, -4, "right", "top"), "β-ELBO": (4, 4, "left", "bottom")}
-  dx, dy, ha, va = place.get(name, (6, 0, "left", "center"))
+  # Below GECO's line, above the sweep's, and at the side of the others'.
+  places = {
+    "GECO": (-4, -4, "right", "top"),
+    "β-ELBO": (4, 4, "left", "bottom"),
+    "ELBO, pixel noise": (6, 1, "left", "bottom"),
+    "ELBO, fewer bits": (6, -1, "left", "top"),
+  }
+  dx, dy, ha, va = places.get(name, (6, 0, "left", "center"))
+  if note.endswith(_NOT_MET):  # Near another κ that was met.
+    dx, dy, ha, va = 0, -9, "center", "top"
   ax.annotate(
     note,
     at,
