@@ -50,7 +50,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
     }
     points[family.label] = found
     ends[family.label] = {
-      name: pictures.Ends(*([p[k] for p in some] for k in ("rmse", "kl", "at")))
+      name: _ends(some, only_outer=name == "β-ELBO")
       for name, some in found.items()
       if some
     }
@@ -102,7 +102,7 @@ def _points(
     rmse = summary["rmse"]
     points.append({
       "run": training.name,
-      "at": at + (", not met" if summary["satisfied"] is False else ""),
+      "at": at,
       "kappa": summary["kappa"],
       "rmse": rmse,
       "kl": summary["kl"],
@@ -112,6 +112,22 @@ def _points(
       "satisfied": summary["satisfied"],
     })  # fmt: skip
   return points
+
+
+def _ends(
+  points: Sequence[Mapping[str, Any]], *, only_outer: bool
+) -> pictures.Ends:
+  """As the picture takes them; words at the first and the last, or at all."""
+  outer = (0, len(points) - 1)
+  return pictures.Ends(
+    rmse=[p["rmse"] for p in points],
+    kl=[p["kl"] for p in points],
+    notes=[
+      p["at"] if i in outer or not only_outer else ""
+      for i, p in enumerate(points)
+    ],
+    is_met=[p["satisfied"] is not False for p in points],
+  )
 
 
 def compared(

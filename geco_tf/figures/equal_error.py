@@ -12,7 +12,6 @@ from matplotlib import lines as mpl_lines
 from geco_tf.figures import style
 from geco_tf.figures.information_planes import Path
 
-
 _LINES: dict[str, dict[str, Any]] = {
   name: {
     "color": style.OBJECTIVES[name]["color"],

@@ -17,7 +17,7 @@ from geco_tf.figures import style
 _KL = "KL(q(z|x) ‖ prior) [nats]"
 _RMSE = "RMSE per dimension"
 _NLL = "NLL at σ_opt [nats per dimension]"
-_NOT_MET = "not met"
+_HOLLOW = {**style.OBJECTIVES["GECO"], "markerfacecolor": "white"}
 # In the region of a plane, the quantized normal's NLL is ln RMSE + this.
 _NLL_OFFSET = 0.5 * np.log(2.0 * np.pi) + 0.5 + np.log(255.0)
 
@@ -28,6 +28,7 @@ class Ends(NamedTuple):
   rmse: Sequence[float]
   kl: Sequence[float]  # Nats.
   notes: Sequence[str] = ()  # A word at each point; none if empty.
+  is_met: Sequence[bool] = ()  # Whether κ is; all are, if empty.
 
 
 class Path(NamedTuple):
@@ -74,6 +75,10 @@ def information_planes(
       for name in style.OBJECTIVES
       if name in present
     ]
+    if any(False in end.is_met for e in planes.values() for end in e.values()):
+      handles.append(
+        mpl_lines.Line2D([], [], label="κ not met", linestyle="", **_HOLLOW)
+      )
     figure.legend(
       handles=handles,
       loc="outside lower center",
@@ -104,8 +109,14 @@ def _draw_ends(
     return
   for name, end in ends.items():
     ax.plot(end.kl, end.rmse, **_line(name))
-    for kl, rmse, note in zip(end.kl, end.rmse, end.notes, strict=False):
-      _write(ax, note, (kl, rmse), style.OBJECTIVES[name]["color"], name)
+    met = end.is_met or [True] * len(end.kl)
+    for at, is_met in zip(zip(end.kl, end.rmse, strict=True), met, strict=True):
+      if not is_met:
+        ax.plot(*at, **_HOLLOW, zorder=4)
+    for at, note, is_met in zip(
+      zip(end.kl, end.rmse, strict=True), end.notes, met, strict=False
+    ):
+      _write(ax, note, at, name, is_met)
   _set_limits(
     ax,
     np.concatenate([e.kl for e in known]),
@@ -114,7 +125,7 @@ def _draw_ends(
   )
 
 
-def _write(ax, note: str, at, color: str, name: str) -> None:
+def _write(ax, note: str, at, name: str, is_met: bool) -> None:
   # Below GECO's line, above the sweep's, and at the side of the others'.
   places = {
     "GECO": (-4, -4, "right", "top"),
@@ -123,12 +134,12 @@ def _write(ax, note: str, at, color: str, name: str) -> None:
     "ELBO, fewer bits": (6, -1, "left", "top"),
   }
   dx, dy, ha, va = places.get(name, (6, 0, "left", "center"))
-  if note.endswith(_NOT_MET):  # Near another κ that was met.
-    dx, dy, ha, va = 0, -9, "center", "top"
+  if not is_met:  # Near another κ that was met.
+    dx, dy, ha, va = 5, -4, "left", "top"
   ax.annotate(
     note,
     at,
-    color=_dark(color),
+    color=_dark(style.OBJECTIVES[name]["color"]),
     fontsize=7.0,
     ha=ha,
     va=va,

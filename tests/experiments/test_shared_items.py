@@ -21,6 +21,7 @@ from geco_tf.experiments import (
   trained_runs,
 )
 from geco_tf.runs import presets
+from geco_tf.training import report
 from tests.experiments import kept
 from tests.training import tiny
 
@@ -157,7 +158,8 @@ def trained(tmp_path_factory):
   folder = tmp_path_factory.mktemp("items")
   names = []
   with pytest.MonkeyPatch.context() as patch:
-    small = tiny.config(posterior="nvp", num_steps=20, checkpoint_every=20)
+    small = tiny.config(num_steps=20, checkpoint_every=20)
+    patch.setattr(report, "_draw", lambda *_: None)
     patch.setitem(presets._PRESETS, "vae_nvp_digits_laptop", small)
     patch.setattr(table2, "_WANTED", (("vae", "color"),))
     patch.setattr(table2, "_NUM_SAMPLES", 20)

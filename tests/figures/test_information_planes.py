@@ -34,6 +34,16 @@ def test_plane_joins_the_ends_and_names_them():
   assert {t.get_text() for t in ax.texts} == {"κ = 0.1", "b", "β = 1"}
 
 
+def test_point_without_its_kappa_is_hollow():
+  ends = information_planes.Ends([0.1, 0.2], [30.0, 8.0], is_met=[True, False])
+  figure = information_planes.information_planes({"one": {"GECO": ends}})
+  _, hollow = figure.axes[0].get_lines()
+  assert hollow.get_markerfacecolor() == "white"
+  assert (hollow.get_xdata()[0], hollow.get_ydata()[0]) == (8.0, 0.2)
+  (legend,) = figure.legends
+  assert "κ not met" in [text.get_text() for text in legend.get_texts()]
+
+
 def test_right_axis_is_the_likelihood_of_the_left_one():
   figure = _planes()
   left, right = figure.axes[0], figure.axes[-1]
