@@ -30,8 +30,8 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
 
   All training examples are in the mixture; 1,000 samples; standard errors.
 
-  Cost: four runs of 5 to 10 minutes and four measurements of half an hour on
-  one core; what is kept costs nothing.
+  Cost: four runs of 5 to 10 minutes and four measurements of 2 minutes on one
+  core; what is kept costs nothing.
   """
   store = families.store(settings, folder)
   results: dict[str, Any] = {}
