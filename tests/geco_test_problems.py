@@ -177,12 +177,17 @@ class LinearGaussian(Problem):
       tf.random.stateless_normal(shape, [self._seed + 1, step]),
     )
 
-  def losses(self, geco, step):
+  def outputs(self, step):
+    """Data and their reconstruction, each [B, D], and KL, [B]."""
     whitened, noise = self.draw(step)
     x = self.deviations * whitened
     mean, s = self.m * x, tf.exp(self.log_s)
     kl = tf.reduce_sum(0.5 * (mean**2 + s**2 - 1.0) - self.log_s, axis=1)
-    return kl, geco.constraint_values(x, self.a * (mean + s * noise))
+    return x, self.a * (mean + s * noise), kl
+
+  def losses(self, geco, step):
+    x, reconstruction, kl = self.outputs(step)
+    return kl, geco.constraint_values(x, reconstruction)
 
   def point(self):
     return self.exact().distortions

@@ -74,7 +74,7 @@ class WarmupThenDecay(keras.optimizers.schedules.LearningRateSchedule):
     }
 
 
-class _OnePassAdam(keras.optimizers.Adam):
+class OnePassAdam(keras.optimizers.Adam):
   """Keras 3's Adam by TensorFlow's kernel, which reads each variable once.
 
   The same formula; Keras's own ten passes over memory were a quarter of a
@@ -105,4 +105,4 @@ def adam(
   schedule: keras.optimizers.schedules.LearningRateSchedule,
 ) -> keras.optimizers.Optimizer:
   """Keras 3's Adam; the gradients it is given must be averaged already."""
-  return _OnePassAdam(schedule)
+  return OnePassAdam(schedule, name="adam")

@@ -447,7 +447,7 @@ _AUTO = [f"mnist_auto_{k}" for k in (0.06, 0.08, 0.1, 0.125, 0.175)]
 @pytest.mark.parametrize(
   "name",
   [
-    *_AUTO, "cifar10_geco_0.1", "conv_draw_color_geco", "conv_draw_mnist_geco",
+    *_AUTO, "conv_draw_color_geco", "conv_draw_mnist_geco",
     "conv_draw_sum", "conv_draw_sum_hard", "conv_draw_rotate",
   ],
 )  # fmt: skip
