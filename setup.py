@@ -83,6 +83,7 @@ setuptools.setup(
     "console_scripts": [
       "geco-diagnose = launch.diagnose:main",
       "geco-doctor = launch.doctor:main",
+      "geco-evaluate = launch.evaluate:main",
       "geco-judge-samples = launch.judge_samples:main",
       "geco-reproduce = launch.reproduce:main",
       "geco-train = launch.train:main",

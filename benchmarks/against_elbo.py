@@ -19,6 +19,8 @@ import numpy as np
 from absl import flags
 
 from benchmarks import results
+from geco_tf.evaluation import information_plane
+from geco_tf.experiments import families
 from launch import command_line
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "where TFDS has its data.")
@@ -26,11 +28,6 @@ _CIFAR10 = flags.DEFINE_string("cifar10", "cifar10", "data set to use for it.")
 _WORKDIRS = flags.DEFINE_string("workdirs", "runs", "folder for the runs.")
 
 SEEDS = (0, 1, 2)
-# CIFAR-10's preset has 8,000 steps, which thirty runs do not need.
-COMMON: dict[str, dict[str, Any]] = {
-  "mnist": {"preset": "mnist"},
-  "cifar10": {"preset": "cifar10", "num_steps": 3000},
-}
 # 1/β around the λ at which GECO ends.
 BETAS = {"mnist": (0.125, 0.25, 0.5), "cifar10": (0.0625, 0.125, 0.25)}
 OTHERS = {
@@ -38,7 +35,7 @@ OTHERS = {
   "closed_form_sigma": "closed_form_sigma_elbo",
   "annealed_sigma": "annealed_sigma_elbo",
 }
-_ONLY = flags.DEFINE_enum("only", "mnist", list(COMMON), "which data.")
+_ONLY = flags.DEFINE_enum("only", "mnist", list(BETAS), "which data.")
 
 
 class Pair(NamedTuple):
@@ -52,32 +49,11 @@ class Pair(NamedTuple):
 
 def trained(name: str, seed: int, **more: Any) -> dict[str, Any]:
   """The summary of one training of this comparison."""
-  data = _ONLY.value
-  settings = {**COMMON[data], **more}
-  name = f"against_elbo_{data}_{name}_{seed}"
-  if seed != 0:
-    settings["seed"] = seed
-  if settings == {"preset": "mnist", "kappa": 0.1}:
-    name = "mnist_auto_0.1"  # Of reconstruction_targets.
   machine = {} if _DATA_DIR.value is None else {"data_dir": _DATA_DIR.value}
-  if data == "cifar10":
+  if _ONLY.value == "cifar10":
     machine["dataset"] = _CIFAR10.value
-  run = results.Run(name, settings)
+  run = families.against_elbo(_ONLY.value, name, seed, **more)
   return results.result(run, _WORKDIRS.value, machine)["summary"]
-
-
-def interpolated_kl(
-  rmse: float, points: Sequence[tuple[float, float]]
-) -> float:
-  """KL of a sweep at an RMSE, on the straight lines of ln KL over ln RMSE.
-
-  Returns:
-    nan outside of the sweep.
-  """
-  x, y = np.log(np.array(sorted(points))).T
-  return float(
-    np.exp(np.interp(math.log(rmse), x, y, left=np.nan, right=np.nan))
-  )
 
 
 def print_row(name: str, pairs: Sequence[Pair]) -> None:
@@ -101,7 +77,7 @@ def swept(seed: int) -> Pair:
   for beta in BETAS[_ONLY.value]:
     at = trained(f"beta_{beta}", seed, objective="beta_elbo", beta=beta)
     points.append((at["rmse"], at["kl"]))
-  kl = interpolated_kl(geco["rmse"], points)
+  kl = information_plane.interpolated_kl(geco["rmse"], points)
   return Pair(geco["rmse"], kl, geco["rmse"], geco["kl"])
 
 

@@ -3,7 +3,7 @@
 """What every figure or table of the papers shares: settings and a folder."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
@@ -24,12 +24,23 @@ class Settings(NamedTuple):
   seed: int = 0
   data_dir: str | None = None  # Where TFDS keeps its data sets.
   dataset: str | None = None  # In place of the item's own.
+  # For items whose runs are shared, see `trained_runs`; None is a folder beside
+  # the items' own.
+  results: str | None = None  # What is kept of runs.
+  workdirs: str | None = None  # The runs' own folders.
+  may_train: bool = True  # Whether to train what is missing.
+  classifier: str | None = None  # Folder of one, whose features judge samples.
+
+
+# What decides the numbers of a piece.
+_DECISIVE = ("scale", "seed", "dataset")
 
 
 class Folder:
   """Where an item leaves its results; what is finished is read, not redone.
 
   results.json       the item's numbers
+  tables.md          those that are tables, to read
   *.png, *.svg       its pictures
   pieces/*.json      parts that are finished
   runs/              workdirs of trained models
@@ -43,7 +54,9 @@ class Folder:
       settings: of the item; pieces made under others are made again.
     """
     self.path = os.fspath(path)
-    self._settings = dict(settings._asdict(), data_dir=None)
+    # Where TFDS keeps its data decides nothing; pieces have always said so.
+    self._settings: dict[str, Any] = {"data_dir": None}
+    self._settings |= {name: getattr(settings, name) for name in _DECISIVE}
     tf.io.gfile.makedirs(self.file("pieces"))
 
   def file(self, *names: str) -> str:
@@ -70,6 +83,29 @@ class Folder:
   def save_figure(self, name: str, figure: mpl_figure.Figure) -> None:
     """Writes a picture as PNG and SVG."""
     style.save(figure, self.file(name))
+
+  def save_tables(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]):
+    """Writes tables, title → rows of column → cell, as Markdown."""
+    text = "\n".join(f"{t}\n\n{_markdown(rows)}" for t, rows in tables.items())
+    workdir.write_text(self.file("tables.md"), text)
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+  """One line a row; a number has four digits, and None is empty."""
+  if not rows:
+    return "(nothing yet)\n"
+
+  def line(cells) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+  head = line(rows[0]) + line("---" for _ in rows[0])
+  return head + "".join(line(map(_cell, row.values())) for row in rows)
+
+
+def _cell(value: Any) -> str:
+  if value is None:
+    return ""
+  return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 # An item's function: (settings, folder) → the numbers, as JSON can hold them.
@@ -115,10 +151,16 @@ def folder_of(name: str, scale: str, outdir: str) -> str:
   return os.path.join(outdir, f"{name}_{scale}")
 
 
+def tables_in(folder: str) -> str:
+  """What `Folder.save_tables` wrote there; empty if it has none."""
+  path = os.path.join(folder, "tables.md")
+  if not workdir.exists(path):
+    return ""
+  with tf.io.gfile.GFile(path) as file:
+    return str(file.read())
+
+
 def cost(item: Item) -> str:
   """What an item's docstring says behind "Cost:"."""
-  lines = (item.__doc__ or "").splitlines()
-  for line in lines:
-    if line.strip().startswith("Cost:"):
-      return line.strip().removeprefix("Cost:").strip()
-  return "not said"
+  _, _, behind = (item.__doc__ or "").partition("Cost:")
+  return " ".join(behind.partition("\n\n")[0].split()) or "not said"

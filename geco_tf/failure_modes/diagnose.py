@@ -17,13 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geco_tf import errors
-from geco_tf.failure_modes import (
-  ensembles,
-  methods,
-  posteriors,
-  tables,
-  two_sample,
-)
+from geco_tf.evaluation import two_sample
+from geco_tf.failure_modes import ensembles, methods, posteriors, tables
 
 # Held-out rows that are measured at most, and rows of a marginal KL's mixture.
 _MAX_TEST_ROWS = 1_000

@@ -35,6 +35,16 @@ THRESHOLD: dict[str, Any] = {
   "linewidth": 1.4,
 }
 
+# Ways of training, told apart by colour and by marker.
+OBJECTIVES: dict[str, dict[str, Any]] = {
+  "GECO": {"color": BLUE, "marker": "o"},
+  "β-ELBO": {"color": GREY, "marker": "D"},
+  "ELBO, learned σ": {"color": VERMILLION, "marker": "s"},
+  "ELBO, annealed σ": {"color": ORANGE, "marker": "^"},
+  "ELBO, pixel noise": {"color": GREEN, "marker": "v"},
+  "ELBO, fewer bits": {"color": PURPLE, "marker": "P"},
+}
+
 SUFFIXES = ("png", "svg")
 
 _RC: dict[Any, Any] = {
@@ -122,11 +132,24 @@ def log_y(ax: mpl_axes.Axes, bottom: float, top: float) -> None:
   """
   ax.set_ylim(bottom, top)  # first: margins of a huge λ would overflow
   ax.set_yscale("log")
-  decades = abs(np.log10(top / bottom))
-  subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
-  ax.yaxis.set_major_locator(ticker.LogLocator(subs=subs))
-  ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-  ax.yaxis.set_minor_formatter(ticker.NullFormatter())
+  _plain_numbers(ax.yaxis, bottom, top)
+
+
+def log_x(ax: mpl_axes.Axes, left: float, right: float) -> None:
+  """The same for the x axis."""
+  ax.set_xlim(left, right)
+  ax.set_xscale("log")
+  _plain_numbers(ax.xaxis, left, right)
+
+
+def _plain_numbers(axis: Any, low: float, high: float) -> None:
+  decades = abs(np.log10(high / low))
+  subs: tuple[float, ...] = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
+  if decades < 0.8:  # One number alone says nothing of a scale.
+    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+  axis.set_major_locator(ticker.LogLocator(subs=subs))
+  axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+  axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def save(

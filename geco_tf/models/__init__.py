@@ -19,6 +19,7 @@ VAE = vae.VAE
 VAEOutputs = outputs.VAEOutputs
 call = conditional.call
 decoder = conditional.decoder
+draws = conditional.draws
 
 registry = registry_lib.Registry("model")
 register = registry.register
@@ -33,6 +34,7 @@ __all__ = [
   "classifiers",
   "conv_draw",
   "decoder",
+  "draws",
   "networks",
   "noise",
   "outputs",

@@ -9,6 +9,7 @@ That split is what makes the density of every pair (z, x) affordable.
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -218,21 +219,31 @@ class _Conditioner(snt.Module):
     )
 
   def __call__(
-    self, kept: tf.Tensor, context: tf.Tensor
+    self,
+    kept: tf.Tensor,
+    context: tf.Tensor,
+    *,
+    elu: Callable[[tf.Tensor], tf.Tensor] = tf.nn.elu,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the change that this coupling makes.
 
     Args:
       kept: z_k, [..., k].
       context: r_l, [..., width], broadcast against it.
+      elu: how the hidden layer's function is computed.
 
     Returns:
       ln s within the bound, and t; both [..., c].
     """
-    hidden = tf.nn.elu(_linear(self._first, kept) + context)
+    hidden = elu(_linear(self._first, kept) + context)
     raw, shift = tf.split(_linear(self._last, hidden), 2, axis=-1)
     bound = self._log_scale_bound
     return bound * tf.tanh(raw / bound), shift
+
+
+def _elu_without_branches(x: tf.Tensor) -> tf.Tensor:
+  """The same as tf.nn.elu to a rounding; XLA makes one short loop of it."""
+  return tf.nn.relu(x) + (tf.exp(tf.minimum(x, 0.0)) - 1.0)
 
 
 class _Couplings(tfb.Bijector):
@@ -368,12 +379,20 @@ class NVP(Posterior):
   def pairwise_log_prob(
     self, latents: tf.Tensor, features: NVPFeatures
   ) -> tf.Tensor:
-    # One pass for both z⁰ and ln|det|, where the bijector needs two.
-    base, log_det = self.inverse_and_log_det(
-      latents[:, tf.newaxis], features.context
+    # One pass for both z⁰ and ln|det|, where the bijector needs two. The first
+    # layer of the coupling that is undone first reads z alone: once for each z,
+    # as what is of x alone is in the features. The halves stay apart.
+    halves, log_det = self._inverse_halves(
+      latents[:, tf.newaxis], features.context, elu=_elu_without_branches
     )
-    noise = (base - features.loc) / features.scale
-    return _base_log_prob(noise, features.scale) + log_det
+    locs, scales = (
+      tf.split(f, self._half_sizes, axis=-1)
+      for f in (features.loc, features.scale)
+    )
+    return log_det + sum(
+      _base_log_prob((half - loc) / scale, scale)
+      for half, loc, scale in zip(halves, locs, scales, strict=True)
+    )
 
   def forward_and_log_det(
     self, base: tf.Tensor, context: tf.Tensor
@@ -408,16 +427,23 @@ class NVP(Posterior):
     Returns:
       z⁰ [..., B, d] and ln|det ∂z⁰/∂z| [..., B].
     """
+    halves, log_det = self._inverse_halves(latents, context)
+    return _join(halves), log_det
+
+  def _inverse_halves(
+    self, latents: tf.Tensor, context: tf.Tensor, **options: Any
+  ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """As `inverse_and_log_det`, z⁰ in its two halves."""
     halves = tf.split(latents, self._half_sizes, axis=-1)
     log_det = 0.0
     for level in reversed(range(self._num_couplings)):
       kept, changed = level % 2, (level + 1) % 2
       log_scale, shift = self._conditioners[level](
-        halves[kept], context[:, level]
+        halves[kept], context[:, level], **options
       )
       halves[changed] = (halves[changed] - shift) * tf.exp(-log_scale)
       log_det -= tf.reduce_sum(log_scale, axis=-1)
-    return _join(halves), log_det
+    return halves, log_det
 
 
 def _join(halves: list[tf.Tensor]) -> tf.Tensor:

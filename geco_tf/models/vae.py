@@ -92,9 +92,20 @@ class VAE(snt.Module):
     Raises:
       UserError: for a context, or images of another shape or type.
     """
-    images = tf.convert_to_tensor(images)
-    features = self.posterior_features(images, context)
-    epsilon = noise.normal([tf.shape(images)[0], self.latent_size], seed)
+    return self.draw(self.posterior_features(images, context), seed=seed)
+
+  def draw(self, features: Any, *, seed: noise.Seed) -> outputs.VAEOutputs:
+    """What a call does behind the encoder.
+
+    Args:
+      features: of B images, by `posterior_features`.
+      seed: int32 [2], or a `noise.ReplicaSeed`.
+
+    Returns:
+      `VAEOutputs`; gradients flow through the sample.
+    """
+    count = tf.shape(tf.nest.flatten(features)[0])[0]
+    epsilon = noise.normal([count, self.latent_size], seed)
     latents, log_q = self._posterior.sample_and_log_prob(features, epsilon)
     log_prior = self.prior.log_prob(latents)
     kl = self._posterior.kl_divergence(features, self.prior)

@@ -5,7 +5,7 @@
 from geco_tf.runs import build, checkpoints, presets, specs, workdir
 from geco_tf.runs.classifiers import ClassifierConfig, load_classifier
 from geco_tf.runs.config import Config, validate
-from geco_tf.runs.load import load
+from geco_tf.runs.load import kept_steps, load
 from geco_tf.runs.workdir import Workdir
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
   "Workdir",
   "build",
   "checkpoints",
+  "kept_steps",
   "load",
   "load_classifier",
   "presets",

@@ -205,8 +205,7 @@ def load_classifier(path: str) -> snt.Module:
     raise errors.UserError(
       f"`classifier` must hold a checkpoint; {folder.path!r} has none yet."
     )
-  network = _network(content)
-  config = ClassifierConfig.from_json(content["classifier"])
+  network, config = _network(content), read_config(path)
   with tf.variable_creator_scope(_not_trainable):
     classifier = build_classifier(config, network)
   kept = tf.train.Checkpoint(model=classifier)
@@ -221,6 +220,15 @@ def read_network(path: str) -> Network:
     UserError: if there is no classifier.
   """
   return _network(_read(path))
+
+
+def read_config(path: str) -> ClassifierConfig:
+  """The config of the classifier in a folder; nothing of it is loaded.
+
+  Raises:
+    UserError: if there is no classifier.
+  """
+  return ClassifierConfig.from_json(_read(path)["classifier"])
 
 
 def _network(content: Mapping[str, Any]) -> Network:

@@ -12,11 +12,12 @@ from geco_tf.runs import build, checkpoints
 from geco_tf.runs.workdir import Workdir
 
 
-def load(workdir: str) -> snt.Module:
-  """The model that a run left behind, with its newest weights.
+def load(workdir: str, *, step: int | None = None) -> snt.Module:
+  """The model that a run left behind.
 
   Args:
     workdir: the run's folder.
+    step: of the checkpoint; None is the newest.
 
   Returns:
     The model; where the run kept an average of the weights, with the average.
@@ -28,6 +29,8 @@ def load(workdir: str) -> snt.Module:
   config = folder.read_config()
   directory = folder.file("checkpoints")
   path = tf.train.latest_checkpoint(directory)
+  if step is not None:
+    path = _path_of(directory, step)
   if path is None:
     raise errors.UserError(
       f"`workdir` must hold a checkpoint; {os.fspath(workdir)!r} has none yet."
@@ -42,3 +45,17 @@ def load(workdir: str) -> snt.Module:
     kept = tf.train.Checkpoint(weight_average=average)
   checkpoints.restore_or_explain(kept, path, partial=True)
   return model
+
+
+def kept_steps(workdir: str) -> list[int]:
+  """The steps of a run's checkpoints, oldest first."""
+  paths = tf.io.gfile.glob(Workdir(workdir).file("checkpoints", "ckpt-*.index"))
+  steps = (path.removesuffix(".index").rpartition("-")[2] for path in paths)
+  return sorted(int(step) for step in steps)
+
+
+def _path_of(directory: str, step: int) -> str:
+  path = os.path.join(directory, f"ckpt-{step}")
+  if not tf.io.gfile.exists(f"{path}.index"):
+    raise errors.UserError(f"`step` must be that of a checkpoint; got {step}.")
+  return path

@@ -190,6 +190,11 @@ def write_json(path: str, content: Any) -> None:
   write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def last_name(path: str) -> str:
+  """The last part of a path: what a run's folder is called."""
+  return os.path.basename(os.fspath(path).rstrip("/"))
+
+
 def exists(path: str) -> bool:
   """Whether there is such a file."""
   return bool(tf.io.gfile.exists(path))

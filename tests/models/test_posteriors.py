@@ -190,6 +190,34 @@ def test_pairwise_log_prob_equals_broadcast_and_loop(name, latent_size):
       )
 
 
+@pytest.mark.parametrize("num_couplings", [1, 3, 4])
+@pytest.mark.parametrize("xla", [False, True])
+def test_fast_pairs_equal_a_plain_tiled_inverse(num_couplings, xla):
+  """In float32, each pair an example of its own; sums of some tens of terms."""
+  nvp = _perturbed(
+    posteriors.NVP(6, num_couplings=num_couplings, coupling_width=16),
+    scale=0.1,
+    dtype=tf.float32,
+  )
+  features = _features(nvp, 4, tf.float32)
+  latents = _noise([3, 6], 7, tf.float32)
+  tiled = type(features)(
+    *(tf.tile(f, [3] + [1] * (f.shape.rank - 1)) for f in features)
+  )
+  base, log_det = nvp.inverse_and_log_det(
+    tf.repeat(latents, 4, axis=0), tiled.context
+  )
+  plain = (
+    tfd.MultivariateNormalDiag(tiled.loc, tiled.scale).log_prob(base) + log_det
+  )
+
+  fast = tf.function(nvp.pairwise_log_prob, jit_compile=xla)(latents, features)
+
+  np.testing.assert_allclose(
+    fast, tf.reshape(plain, [3, 4]), rtol=_ATOL, atol=_ATOL
+  )
+
+
 @pytest.mark.parametrize("num_couplings", [1, 2])
 def test_pairwise_log_prob_equals_broadcast_with_few_couplings(num_couplings):
   nvp = _nvp(5, num_couplings=num_couplings)

@@ -125,3 +125,19 @@ def test_restoring_without_checkpoint_is_step_0(tmp_path):
   )
   assert kept.latest is None
   assert kept.restore() == 0
+
+
+def test_loading_a_step_takes_its_checkpoint(tmp_path):
+  model, _ = _save(tiny.config(), tmp_path)
+  variable = model.trainable_variables[0]
+  first = variable.numpy()
+  kept = checkpoints.Checkpoints(
+    str(tmp_path / "checkpoints"), keep=2, model=model
+  )
+  variable.assign_add(tf.ones_like(variable))
+  kept.save(20)
+  assert runs.kept_steps(str(tmp_path)) == [1, 20]
+  loaded = geco_tf.load(str(tmp_path), step=1).trainable_variables[0]
+  np.testing.assert_array_equal(loaded.numpy(), first)
+  with pytest.raises(errors.UserError, match=r"step. must be that of .* got 3"):
+    geco_tf.load(str(tmp_path), step=3)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from geco_tf import errors
-from geco_tf.failure_modes import two_sample
+from geco_tf.evaluation import two_sample
 
 
 def _naive_mmd(one, other, width):

@@ -1,0 +1,26 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Which of two ways of training costs less KL at the same error?"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def interpolated_kl(
+  rmse: float, points: Sequence[tuple[float, float]]
+) -> float:
+  """KL of a sweep at an RMSE, on the straight lines of ln KL over ln RMSE.
+
+  Args:
+    rmse: where to look, of data in [0, 1].
+    points: RMSE and KL, nats, of the runs of the sweep; both positive.
+
+  Returns:
+    Nats; nan outside of the sweep.
+  """
+  x, y = np.log(np.array(sorted(points))).T
+  return float(
+    np.exp(np.interp(math.log(rmse), x, y, left=np.nan, right=np.nan))
+  )

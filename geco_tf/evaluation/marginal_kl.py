@@ -1,0 +1,368 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Does q(z) = E q(z|x) look like the prior? The marginal KL, pair by pair."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from geco_tf import data, errors, models
+from geco_tf.data import pipeline
+from geco_tf.evaluation import likelihood
+from geco_tf.evaluation import pieces as pieces_lib
+
+# A block of so many examples is a piece, and meets the latents a few at a time,
+# so that the activations of a call stay in a core's cache.
+_BLOCK_SIZE = 500
+_PAIRS_PER_CALL = 2_000
+# What the layers between features and density hold, in copies of the features.
+_WORKING_COPIES = 8
+
+Progress = Callable[[int, int], None]
+
+
+class Estimate(NamedTuple):
+  """A mean over S samples, nats."""
+
+  value: float
+  standard_error: float
+
+
+class MarginalKL(NamedTuple):
+  """The marginal KL of M examples, and what it says of all N; nats."""
+
+  marginal_kl: Estimate  # KL(q_M ‖ π), q_M the mixture of the M posteriors.
+  average_kl: Estimate  # E KL(q(z|x) ‖ π), from the same samples.
+  mutual_information: Estimate  # Their difference, I(x; z) ≤ ln M.
+  # Where M < N, that of all N is between this and `marginal_kl`, on average.
+  lower_bound: Estimate
+  num_components: int  # M.
+  population: int  # N.
+  num_samples: int  # S.
+
+  @property
+  def bias_bound(self) -> float:
+    """ln(N/M): how far `marginal_kl` may be above that of all N, nats."""
+    return math.log(self.population / self.num_components)
+
+  def to_json(self) -> dict[str, Any]:
+    """The same, as JSON can hold it."""
+    return {
+      **{
+        name: field._asdict() if isinstance(field, Estimate) else field
+        for name, field in self._asdict().items()
+      },
+      "bias_bound": self.bias_bound,
+    }
+
+
+def estimate(
+  model: Any,
+  split: data.Split,
+  *,
+  num_components: int | None = None,
+  num_samples: int = 1_000,
+  seed: int = 0,
+  memory_gib: float = 1.0,
+  folder: str | None = None,
+  settings: dict[str, Any] | None = None,
+  progress: Progress | None = None,
+) -> MarginalKL:
+  """Measures how far the aggregate posterior is from the prior.
+
+    marginal KL = (1/S) Σ_s [ln (1/M) Σ_n q(z_s|x_n) − ln π(z_s)]
+    z_s ~ q(z|x_s), the x_s spread evenly over the M examples
+
+  With M of N examples it is on average too large for all N, by ln(N/M) at most,
+  as a sample's own component weighs 1/M in place of 1/N. Given its true weight,
+  and the rest to the M − 1 others, the mixture is unbiased and its logarithm on
+  average too small: `lower_bound`.
+
+  Args:
+    model: unconditional, with its variables created. Its densities come from
+      `posterior_features` and `pairwise_log_prob`, or else `posterior`.
+    split: N examples, of training.
+    num_components: M, drawn by seed; None is all.
+    num_samples: S.
+    seed: of that draw and of the latents.
+    memory_gib: what may be held beside model and data.
+    folder: for finished pieces; None keeps none. A measurement that is killed
+      and started again gives the same number, bit for bit.
+    settings: what else tells these pieces from those of another model.
+    progress: told how many of how many pairs are done.
+
+  Returns:
+    The `MarginalKL`. Standard errors are those of independent samples.
+
+  Raises:
+    UserError: if the model is conditional or its posterior has no density, a
+      number is not positive or above N, the memory does not suffice, or a
+      density is not a number.
+
+  Source: "Taming VAEs", appendix D and table 2.
+  """
+  count = split.num_examples if num_components is None else num_components
+  _check(split, count, num_samples)
+  features_fn, log_prob_fn = _densities(model)
+  sampler = _Sampler(model, split, count, seed)
+  sizes = _sizes(features_fn, sampler, num_samples, memory_gib)
+  pieces = pieces_lib.Pieces(
+    folder,
+    {
+      **(settings or {}),
+      "population": split.num_examples,
+      "num_components": count,
+      "num_samples": num_samples,
+      "seed": seed,
+      **sizes._asdict(),
+    },
+  )
+  drawn = pieces.get("samples", lambda: sampler.draw(num_samples))
+  others = _log_sum_of_others(
+    drawn["latents"],
+    _Blocks(features_fn, log_prob_fn, sampler, sizes),
+    pieces,
+    progress or (lambda done, total: None),
+  )
+  return _combine(drawn, others, count, split.num_examples)
+
+
+def _check(split: data.Split, count: int, num_samples: int) -> None:
+  likelihood.check_num_examples("num_components", count, split)
+  if num_samples < 2:
+    raise errors.UserError(
+      f"`num_samples` must be at least 2; got {num_samples}."
+    )
+  if data.sources.view_of(split).context_shape is not None:
+    raise errors.UserError(
+      "The marginal KL is one of unconditional models: with a context every "
+      "example has a prior of its own."
+    )
+
+
+def _densities(model: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+  """Functions images → features, and (latents, features) → [S, N]."""
+  if hasattr(model, "pairwise_log_prob"):
+    return model.posterior_features, model.pairwise_log_prob
+  if hasattr(model, "posterior"):
+
+    def log_prob(latents: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+      return model.posterior(images).log_prob(latents[:, tf.newaxis])
+
+    return tf.identity, log_prob
+  raise errors.UserError(
+    f"The posterior of the model {type(model).__name__} has no density, which "
+    "the marginal KL needs: give it `posterior`, or `posterior_features` and "
+    "`pairwise_log_prob`."
+  )
+
+
+class _Sampler:
+  """M examples in a fixed order, and latents of the first of them."""
+
+  def __init__(self, model: Any, split: data.Split, count: int, seed: int):
+    self.count = count
+    self._model, self._split, self._seed = model, split, seed
+    self._compiled = tf.function(
+      self.call,
+      autograph=False,
+      reduce_retracing=True,
+    )
+
+  def call(self, images: tf.Tensor, number: int | tf.Tensor = 0) -> Any:
+    """The model's outputs for the batch of that number."""
+    seed = tf.stack([self._seed, number])
+    return models.call(self._model, images, None, seed=seed)
+
+  def batches(self, batch_size: int) -> Any:
+    """All M examples, once through."""
+    return pipeline.evaluation_batches(
+      self._split, batch_size, num_examples=self.count, seed=self._seed
+    ).batches
+
+  def owners(self, num_samples: int) -> np.ndarray:
+    """Which example each sample is of, [S]: even, also where classes follow."""
+    return np.arange(num_samples) * self.count // num_samples
+
+  def draw(self, num_samples: int) -> pieces_lib.Arrays:
+    """Latents z_s, ln q(z_s|x_s) and ln π(z_s)."""
+    owners, parts = self.owners(num_samples), []
+    for i, batch in enumerate(self.batches(_BLOCK_SIZE)):
+      here = owners[owners // _BLOCK_SIZE == i] - i * _BLOCK_SIZE
+      if len(here):
+        outputs = self._compiled(tf.gather(batch.images, here), tf.constant(i))
+        parts.append((outputs.latents, outputs.log_q, outputs.log_prior))
+    latents, log_q, log_prior = (
+      np.concatenate([field.numpy() for field in fields])
+      for fields in zip(*parts, strict=True)
+    )
+    _check_numbers("ln q(z|x) − ln π(z)", np.isfinite(log_q - log_prior))
+    return {"latents": latents, "log_q": log_q, "log_prior": log_prior}
+
+
+class _Sizes(NamedTuple):
+  """How the table of pairs is cut."""
+
+  block_size: int  # Examples.
+  latents_per_call: int
+
+
+def _sizes(
+  features_fn: Callable[..., Any],
+  sampler: _Sampler,
+  num_samples: int,
+  memory_gib: float,
+) -> _Sizes:
+  """The largest pieces that fit the cache and the memory."""
+  if not memory_gib > 0:
+    raise errors.UserError(f"`memory_gib` must be positive; got {memory_gib}.")
+  batch = next(iter(sampler.batches(1)))
+  features = tf.nest.flatten(features_fn(batch.images))
+  latents = sampler.call(batch.images).latents.numpy()
+  per_latent = num_samples * (2 * latents.nbytes + 8 * 8)
+  per_pair = _WORKING_COPIES * (
+    sum(f.dtype.size * math.prod(f.shape) for f in features) + latents.nbytes
+  )
+  pairs = min(
+    _PAIRS_PER_CALL, int((memory_gib * 2**30 - per_latent) / per_pair)
+  )
+  if pairs < 1:
+    need = (per_latent + per_pair) / 2**30
+    raise errors.UserError(
+      f"`num_samples` = {num_samples} needs {need:.3g} GiB of memory; got "
+      f"memory_gib = {memory_gib:g}. Raise the one or lower the other."
+    )
+  block_size = min(_BLOCK_SIZE, sampler.count, pairs)
+  return _Sizes(block_size, min(num_samples, max(1, pairs // block_size)))
+
+
+class _Blocks:
+  """The densities of all samples under one block of examples after another."""
+
+  def __init__(
+    self,
+    features_fn: Callable[..., Any],
+    log_prob_fn: Callable[..., Any],
+    sampler: _Sampler,
+    sizes: _Sizes,
+  ):
+    self._sampler, self._sizes = sampler, sizes
+    self._log_prob_fn = log_prob_fn
+    self._features = tf.function(features_fn, autograph=False)
+    # XLA fuses what is between the matrix products of a flow. On a CPU it is
+    # slower at convolutions, which latents with more axes stand for.
+    self._log_sums, self._compiled = (
+      tf.function(self._log_sums_of_block, autograph=False, jit_compile=xla)
+      for xla in (False, True)
+    )
+
+  def __len__(self) -> int:
+    return -(-self._sampler.count // self._sizes.block_size)
+
+  def __iter__(self) -> Any:
+    """Functions of the latents [S, …], each to "log_sum", ln Σ q(z_s|x_n) [S].
+
+    The sum is over the examples of one block but the sample's own.
+    """
+    size, count = self._sizes.block_size, self._sampler.count
+    for i, batch in enumerate(self._sampler.batches(size)):
+      indices = np.arange(i * size, (i + 1) * size)
+      # The last block is filled up, so that all have one shape.
+      filled = tf.gather(batch.images, indices % size % len(batch.images))
+      indices[indices >= count] = -1
+
+      yield functools.partial(self._log_sum, filled, indices)
+
+  def _log_sum(
+    self, images: tf.Tensor, indices: np.ndarray, latents: np.ndarray
+  ) -> pieces_lib.Arrays:
+    per_call = self._sizes.latents_per_call
+    num_samples = len(latents)
+    filled = -(-num_samples // per_call) * per_call
+    own = np.resize(self._sampler.owners(num_samples), filled)
+    tiled = np.resize(latents, (filled, *latents.shape[1:]))
+    run = self._compiled if latents.ndim == 2 else self._log_sums
+    log_sums = run(
+      tf.reshape(tiled, [-1, per_call, *latents.shape[1:]]),
+      tf.constant(own.reshape(-1, per_call), tf.int32),
+      self._features(images),
+      tf.constant(indices, tf.int32),
+    )
+    log_sum = log_sums.numpy().reshape(-1)[:num_samples]
+    _check_numbers("ln q(z|x)", ~np.isnan(log_sum))  # −inf: far from all.
+    return {"log_sum": log_sum.astype(np.float64)}
+
+  def _log_sums_of_block(
+    self, latents: tf.Tensor, own: tf.Tensor, features: Any, indices: tf.Tensor
+  ) -> tf.Tensor:
+    """[C, s, …] latents, [C, s] indices of their examples → [C, s]."""
+
+    def of_call(part: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+      log_q = self._log_prob_fn(part[0], features)
+      counts = (indices >= 0) & (indices != part[1][:, tf.newaxis])
+      log_q = tf.where(counts, log_q, tf.constant(-math.inf, log_q.dtype))
+      return tf.reduce_logsumexp(log_q, axis=1)
+
+    dtype = latents.dtype
+    return tf.map_fn(
+      of_call,
+      (latents, own),
+      fn_output_signature=tf.TensorSpec(own.shape[1:], dtype),
+      parallel_iterations=1,
+    )
+
+
+def _log_sum_of_others(
+  latents: np.ndarray,
+  blocks: _Blocks,
+  pieces: pieces_lib.Pieces,
+  progress: Progress,
+) -> np.ndarray:
+  """The ln Σ_n q(z_s|x_n) over n ≠ s, [S], in one block's memory."""
+  total = np.full(len(latents), -math.inf)
+  for i, block in enumerate(blocks):
+    compute = functools.partial(block, latents)
+    piece = pieces.get(f"block_{i:05}", compute)
+    total = np.logaddexp(total, piece["log_sum"])
+    progress(i + 1, len(blocks))
+  return total
+
+
+def _combine(
+  drawn: pieces_lib.Arrays, others: np.ndarray, count: int, population: int
+) -> MarginalKL:
+  """From ln q of a sample's own example, and ln Σ q of the others."""
+  own = drawn["log_q"].astype(np.float64)
+  log_prior = drawn["log_prior"].astype(np.float64)
+  log_mixture = np.logaddexp(own, others) - math.log(count)
+  log_unbiased = own - math.log(population)
+  if count > 1:
+    share = (population - 1) / population / (count - 1)
+    log_unbiased = np.logaddexp(log_unbiased, others + math.log(share))
+  return MarginalKL(
+    marginal_kl=_estimate(log_mixture - log_prior),
+    average_kl=_estimate(own - log_prior),
+    mutual_information=_estimate(own - log_mixture),
+    lower_bound=_estimate(log_unbiased - log_prior),
+    num_components=count,
+    population=population,
+    num_samples=len(own),
+  )
+
+
+def _estimate(samples: np.ndarray) -> Estimate:
+  return Estimate(
+    float(samples.mean()), float(samples.std(ddof=1) / len(samples) ** 0.5)
+  )
+
+
+def _check_numbers(name: str, are_good: np.ndarray) -> None:
+  if not are_good.all():
+    raise errors.UserError(
+      f"{name} must be a number; it is not for {np.sum(~are_good)} of "
+      f"{are_good.size} samples, as after a training that diverged."
+    )
