@@ -13,7 +13,7 @@ r"""Does every κ hold without tuning? Trains on three data sets and prints.
   python -m benchmarks.reconstruction_targets --only=exponential
 
 A run of MNIST or Color-MNIST is about four minutes on one core, one of
-CIFAR-10 ten, one of `rules_search` one. Runs: 5, 5, 5, 3 more, 36, 12 more, 5
+CIFAR-10 six, one of `rules_search` one. Runs: 5, 5, 5, 3 more, 36, 12 more, 5
 of 3,000 steps, 5. Finished runs are read from docs/results/.
 """
 

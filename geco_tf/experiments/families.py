@@ -16,8 +16,6 @@ from geco_tf.experiments.trained_runs import Run, TrainedRuns
 
 KAPPAS = (0.06, 0.08, 0.1, 0.125, 0.175)
 SHOWN_KAPPAS = (0.08, 0.1, 0.175)  # Of blocks of images.
-# CIFAR-10 at the steps of `benchmarks.against_elbo`, which has many runs.
-SHORT = {"mnist": {}, "cifar10": {"num_steps": 3000}}
 
 _MODELS = {"vae": "VAE+NVP", "conv_draw": "ConvDraw"}
 _LABELS = {
@@ -27,6 +25,8 @@ _LABELS = {
 # Data of an item → data set and task.
 _TASKS = {"color": ("mnist", "color"), "rotate": ("mnist", "rotate")}
 _TASK_LABELS = {"color": "Color-{}", "rotate": "{}-rotate"}
+# Whose ELBOs `benchmarks.against_elbo` trains too.
+_OF_AGAINST_ELBO = ("mnist", "cifar10")
 _FROM_FILES = ("image_folder:", "npz:")
 
 
@@ -128,8 +128,9 @@ class Family(NamedTuple):
     )
 
   def _elbo(self, kind: str, flags: dict[str, Any]) -> Run:
-    if self.name == "mnist" and kind.startswith(("learned", "beta", "anneal")):
-      return self._run(f"against_elbo_mnist_{kind}_0", flags)
+    shared = self.name in _OF_AGAINST_ELBO
+    if shared and kind.startswith(("learned", "beta", "anneal")):
+      return self._run(f"against_elbo_{self.name}_{kind}_0", flags)
     if self.model == "conv_draw":
       kind = {"learned_sigma": "elbo", "annealed_sigma": "annealed"}.get(
         kind, kind
@@ -157,10 +158,10 @@ def against_elbo(
     here: flags of this machine.
     **settings: over the preset's.
   """
-  flags = {"preset": data, **SHORT.get(data, {}), **settings}
+  flags = {"preset": data, **settings}
   name = f"against_elbo_{data}_{name}_{seed}"
-  if flags == {"preset": "mnist", "kappa": 0.1} and seed == 0:
-    name = "mnist_auto_0.1"
+  if settings == {"kappa": 0.1} and seed == 0:
+    name = f"{data}_auto_0.1"
   if seed != 0:
     flags["seed"] = seed
   return Run(name, flags, here=here or {})

@@ -17,7 +17,7 @@ _WANTED = (("vae", "mnist"), ("conv_draw", "mnist"), ("vae", "cifar10"))
 # Around 1/λ of GECO at the tightest and at the loosest κ.
 _BETAS = {
   "mnist": (0.02, 0.125, 0.25, 0.5, 1.0, 2.0),
-  "cifar10": (0.02, 0.1, 0.25, 0.5, 1.5),
+  "cifar10": (0.02, 0.0625, 0.125, 0.25, 0.5, 1.5),
   "conv_draw_mnist": (0.02, 0.125, 0.5, 2.0),
 }
 _OTHER_BETAS = (0.02, 0.125, 0.5, 2.0)

@@ -20,7 +20,7 @@ _MNIST = Config(
   dataset="mnist", kappa=0.1, num_steps=5_000, learning_rate=1e-3,
   schedule="cosine",
 )  # fmt: skip
-_CIFAR10 = _MNIST.replace(dataset="cifar10", num_steps=8_000)
+_CIFAR10 = _MNIST.replace(dataset="cifar10", num_steps=4_000)
 # The paper: Adam at 1e-6 for VAE+NVP, decay .99, the plain exponential update.
 # Its ν and its number of steps are not printed (BUILD_NOTES 9).
 _PAPER = {

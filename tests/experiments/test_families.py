@@ -73,17 +73,17 @@ def test_every_run_is_one_that_can_be_trained(model, data, scale):
   assert made[6].config().constraint_specs == ("pncc:0.8",)
 
 
-def test_benchmarks_and_planes_share_their_runs():
-  family = _family("vae", "mnist")
+@pytest.mark.parametrize("data", ["mnist", "cifar10"])
+def test_benchmarks_and_planes_share_their_runs(data):
+  family = _family("vae", data)
   same = families.against_elbo(
-    "mnist", "beta_0.25", 0, objective="beta_elbo", beta=0.25
+    data, "beta_0.25", 0, objective="beta_elbo", beta=0.25
   )
   assert family.beta(0.25) == same
-  assert families.against_elbo("mnist", "geco", 0, kappa=0.1) == family.geco(
-    0.1
-  )
-  other = families.against_elbo("mnist", "geco", 2, kappa=0.1)
-  assert other.name == "against_elbo_mnist_geco_2"
+  same = families.against_elbo(data, "geco", 0, kappa=0.1)
+  assert family.geco(0.1) == same
+  other = families.against_elbo(data, "geco", 2, kappa=0.1)
+  assert other.name == f"against_elbo_{data}_geco_2"
   assert other.flags["seed"] == 2
 
 
