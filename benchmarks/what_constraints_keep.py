@@ -53,7 +53,7 @@ RUNS: dict[str, dict[str, Sequence[str]]] = {
   },
   "cifar10": {
     "cifar10_auto_0.1": ("re:0.1",),
-    "cifar10_fre": ("fre:0.4,features=block_0",),
+    "cifar10_fre": ("fre:0.5,features=block_0",),
     "cifar10_pncc": ("pncc:0.8",),
     "cifar10_re_pncc": ("re:0.1", "pncc:0.8"),
   },
