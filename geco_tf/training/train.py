@@ -24,7 +24,7 @@ from geco_tf.runs import build
 from geco_tf.runs.checkpoints import Checkpoints, best_step, newest_intact
 from geco_tf.runs.config import Config, validate
 from geco_tf.runs.lease import Lease
-from geco_tf.runs.workdir import Workdir, explained_writes, reason
+from geco_tf.runs.workdir import Workdir, explained_writes
 from geco_tf.training import (
   loop,
   metrics_log,

@@ -158,6 +158,35 @@ def test_run_without_an_intact_checkpoint_does_not_begin_anew(run):
   assert sorted(p.name for p in run.rglob("*")) == before
 
 
+def test_folder_in_memory_has_a_whole_run_and_goes_on():
+  """Every file goes through tf.io.gfile: pictures and TensorBoard's too."""
+  workdir = "ram://test_survival/run"
+  config = tiny.config(
+    num_steps=12, log_every=4, evaluate_every=12, checkpoint_every=4
+  )
+  trained = training.train(config, workdir=workdir, show_progress=False)
+  names = {name.rstrip("/") for name in tf.io.gfile.listdir(workdir)}
+  assert names == {
+    "checkpoints",
+    "config.json",
+    "figures",
+    "metrics.jsonl",
+    "summary.json",
+    "tensorboard",
+  }
+  assert len(tf.io.gfile.listdir(f"{workdir}/figures")) >= 6
+  folder = runs.Workdir(workdir)
+  assert folder.read_metrics() == trained.metrics
+  tf.io.gfile.remove(folder.file("summary.json"))
+  for path in tf.io.gfile.glob(folder.file("checkpoints", "ckpt-12.*")):
+    tf.io.gfile.remove(path)
+  again = training.train(config, workdir=workdir, show_progress=False)
+  assert again.summary == trained.summary
+  assert tiny.without_timings(again.metrics) == tiny.without_timings(
+    trained.metrics
+  )
+
+
 def _fail_renames(monkeypatch, ending, error):
   """As a disk does that is full when this file is written."""
   rename = tf.io.gfile.rename
