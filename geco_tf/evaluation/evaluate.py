@@ -219,9 +219,18 @@ def best_step(folder: runs.Workdir) -> int | None:
     folder: of the run.
 
   Returns:
-    The step; None is the newest there is.
+    The step, of a checkpoint that is not damaged; None where there is none.
   """
-  steps = runs.kept_steps(folder.path)
+  directory = folder.file("checkpoints")
+  steps = []
+  for step in runs.kept_steps(folder.path):
+    path = runs.checkpoints.path_of(directory, step)
+    if (found := runs.checkpoints.damage(path)) is None:
+      steps.append(step)
+    else:
+      runs.checkpoints.warn(
+        f"the checkpoint of step {step} is damaged: {found}."
+      )
   best = runs.checkpoints.best_step(steps, folder.read_metrics())
   return steps[-1] if best is None and steps else best
 

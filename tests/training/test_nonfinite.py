@@ -95,7 +95,7 @@ def test_skips_that_end_stop_nothing(tmp_path):
       if not isinstance(seed, models.noise.ReplicaSeed):
         return outputs
       well = self.model(images, context, seed=seed)
-      is_well = seed.seed[1] >= 10
+      is_well = seed.seed[1] >= 7
       return outputs._replace(
         reconstruction=tf.where(
           is_well, well.reconstruction, outputs.reconstruction
@@ -105,7 +105,9 @@ def test_skips_that_end_stop_nothing(tmp_path):
 
   model = Recovers(build.build_model(config, _SHAPE), 3)
   trained = _train(config, tmp_path, model)
-  assert [r["skipped_gradients"] for r in trained.metrics] == [0.7, 0.0]
+  assert [r["skipped_gradients"] for r in trained.metrics] == pytest.approx(
+    [0.4, 0.0]
+  )
   assert not (tmp_path / "nonfinite").exists()
 
 

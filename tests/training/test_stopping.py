@@ -53,7 +53,8 @@ def _signal_at_window(monkeypatch, number, count):
   ("number", "step", "status"),
   [
     (signal.SIGTERM, 14, 143),  # Between two rows, between two checkpoints.
-    (signal.SIGINT, 20, 130),  # At a row, a measurement and a checkpoint.
+    # At a row, a measurement and a checkpoint.
+    pytest.param(signal.SIGINT, 20, 130, marks=pytest.mark.slow),
   ],
 )
 def test_signal_saves_and_the_next_start_loses_no_step(

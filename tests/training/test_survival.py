@@ -199,8 +199,13 @@ def _fail_renames(monkeypatch, ending, error):
   monkeypatch.setattr(tf.io.gfile, "rename", fail)
 
 
+_ENDINGS = ("metrics.jsonl", "checkpoint", "summary.json")
+
+
 @pytest.mark.parametrize(
-  "ending", ["metrics.jsonl", "ckpt-30.manifest", "checkpoint", "summary.json"]
+  "ending",
+  ["ckpt-30.manifest"]
+  + [pytest.param(name, marks=pytest.mark.slow) for name in _ENDINGS],
 )
 def test_full_disk_is_a_line_and_the_next_start_goes_on(
   ending, run, monkeypatch
