@@ -129,10 +129,11 @@ def _told_of_lost_workers(workers: strategies.Workers) -> Iterator[None]:
 
 
 def _cause(error: tf.errors.OpError) -> str:
-  """What TensorFlow says of it, without where it was noticed."""
-  start = error.message.find("Error reported from")
-  text = error.message[max(0, start) :].strip()
-  return " ".join(text.partition("\n")[0].split()).rstrip(".:")
+  """What TensorFlow says of it, without the lines of code that noticed it."""
+  lines = [line.strip() for line in error.message.splitlines()]
+  code = [i for i, line in enumerate(lines) if line.startswith("File ")]
+  said = [line for line in lines[code[-1] + 1 if code else 0 :] if line]
+  return said[0].rstrip(".:") if said else type(error).__name__
 
 
 class _Run:
