@@ -73,7 +73,10 @@ def train(
     The model, its objective, the summary and the rows of metrics.
 
   Raises:
-    UserError: for anything that the user can mend, before any training.
+    UserError: for anything that the user can mend: before any training; later
+      only if the folder cannot be written, or nothing is finite any more.
+    Stopped: after SIGTERM or SIGINT.
+    LostWorker: if another process of the job is gone.
   """
   # First the strategy: several workers must meet before any operation runs.
   validate(config)
@@ -332,11 +335,12 @@ class _Run:
           step=at_step,
           findings=findings,
         )
+    self._host.workers.wait()  # Until the chief has kept it.
     first = findings[0] if findings else "nothing when taken alone"
     raise errors.UserError(
       f"The {num_skipped} updates up to step {at_step} were not finite, and "
-      f"changed nothing; in the next one, the first that is not finite is "
-      f"{first}.{kept} The same command would come here again: choose another "
+      f"skipped; in the next one, the first that is not finite is {first}."
+      f"{kept} The same command would come here again: choose another "
       "workdir and, say, a lower `learning_rate` or `gradient_clip`."
     )
 
