@@ -12,7 +12,6 @@ from absl import app, flags, logging
 from geco_tf import errors
 
 USER_ERROR_STATUS = 2
-LOST_WORKER_STATUS = 1
 
 
 def run(
@@ -23,9 +22,8 @@ def run(
   """Parses the flags, calls main and ends the process.
 
   Exit status 2 and one line on stderr answer an unknown flag, a bad value, an
-  argument that is no flag, and a UserError of main; 1, a lost worker; 143 and
-  130, SIGTERM and SIGINT. Other exceptions are faults of ours and keep their
-  stack trace.
+  argument that is no flag, and a UserError of main; 1 a lost worker; 143 and
+  130 the signals. Other exceptions are faults of ours and keep their trace.
 
   Args:
     main: takes nothing; flags are parsed when it is called.
@@ -41,18 +39,15 @@ def _call(main: Callable[[], object], if_stopped: str) -> int:
   try:
     main()
   except errors.Stopped as stopped:
-    left = str(stopped) or f"{if_stopped}."
-    print(f"stopped by {stopped.signal_name}; {left}", file=sys.stderr)
+    text = f"{stopped.signal_name}; {str(stopped) or if_stopped + '.'}"
+    print(f"stopped by {text}", file=sys.stderr)
     return stopped.status
-  except errors.LostWorker as error:
-    _print(str(error))
-    return LOST_WORKER_STATUS
   except KeyboardInterrupt:
     _print(f"stopped; {if_stopped}.")
     return 130
-  except errors.UserError as error:
+  except (errors.UserError, errors.LostWorker) as error:
     _print(str(error))
-    return USER_ERROR_STATUS
+    return 1 if isinstance(error, errors.LostWorker) else USER_ERROR_STATUS
   return 0
 
 

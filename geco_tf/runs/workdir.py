@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -213,6 +214,9 @@ def explained_writes(path: str, consequence: str = "") -> Iterator[None]:
 def reason(error: BaseException) -> str:
   """What TensorFlow or the system says of a file, in a short line."""
   text = getattr(error, "message", None) or str(error)
+  if isinstance(error, tf.errors.OpError):
+    # {{node ...}} /a/long/path; No space left on device [Op:SaveV2]
+    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).rpartition("; ")[2]
   return " ".join(text.split())[:200].removesuffix(".")
 
 

@@ -233,10 +233,9 @@ def test_small_disk_keeps_the_last_good_checkpoint(stopped, tmp_path):
   try:
     shutil.copytree(stopped, disk / "run")
     filler = disk / "filler"
-    with open(filler, "wb") as f, pytest.raises(OSError):
+    with pytest.raises(OSError), open(filler, "wb", buffering=0) as f:
       while True:
         f.write(bytes(4096))
-        f.flush()
     os.truncate(filler, max(0, filler.stat().st_size - 40_000))
     log = tmp_path / "log"
     process = processes.start(tiny.config(), disk / "run", log)
