@@ -34,8 +34,8 @@ class Stopped(KeyboardInterrupt):
     """The end of a run whose state after `step` updates is saved."""
     return cls(
       number,
-      f"step {step} of {num_steps} is saved, and the same command goes on from "
-      "there.",
+      f"stopped by {signal.Signals(number).name}; step {step} of {num_steps} "
+      "is saved, and the same command goes on from there.",
     )
 
 

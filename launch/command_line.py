@@ -38,13 +38,10 @@ def _call(main: Callable[[], object], if_stopped: str) -> int:
     logging.set_verbosity(logging.WARNING)
   try:
     main()
-  except errors.Stopped as stopped:
-    text = f"{stopped.signal_name}; {str(stopped) or if_stopped + '.'}"
-    print(f"stopped by {text}", file=sys.stderr)
-    return stopped.status
-  except KeyboardInterrupt:
-    _print(f"stopped; {if_stopped}.")
-    return 130
+  except KeyboardInterrupt as stopped:
+    text = str(stopped) or f"error: stopped; {if_stopped}."
+    print(text, file=sys.stderr)
+    return getattr(stopped, "status", 130)
   except (errors.UserError, errors.LostWorker) as error:
     _print(str(error))
     return 1 if isinstance(error, errors.LostWorker) else USER_ERROR_STATUS

@@ -67,7 +67,8 @@ def test_signal_saves_and_the_next_start_loses_no_step(
   assert raised.value.status == status
   assert raised.value.signal_name == signal.Signals(number).name
   assert str(raised.value) == (
-    f"step {step} of 40 is saved, and the same command goes on from there."
+    f"stopped by {signal.Signals(number).name}; step {step} of 40 is saved, "
+    "and the same command goes on from there."
   )
   kept = checkpoints.kept_steps(str(tmp_path / "checkpoints"))
   assert kept[-1] == step
