@@ -1,8 +1,9 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception that means: the user can mend this."""
+"""What ends a command otherwise than well, and is no fault of ours."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -12,6 +13,34 @@ class UserError(ValueError):
   Launchers print it without a stack trace and exit with status 2. The message
   names the argument, what it needs and what it got.
   """
+
+
+class Stopped(KeyboardInterrupt):
+  """A signal asked for an end.
+
+  Launchers print it as one line and exit with 128 + the signal's number, as a
+  process does that the signal kills: 143 for SIGTERM, 130 for SIGINT.
+  Schedulers start such a job again.
+  """
+
+  def __init__(self, number: int, text: str = ""):
+    """Args: number: of the signal; text: what is left, in a sentence."""
+    super().__init__(text)
+    self.status = 128 + number
+    self.signal_name = signal.Signals(number).name
+
+  @classmethod
+  def after(cls, step: int, num_steps: int, number: int) -> "Stopped":
+    """The end of a run whose state after `step` updates is saved."""
+    return cls(
+      number,
+      f"stopped by {signal.Signals(number).name}; step {step} of {num_steps} "
+      "is saved, and the same command goes on from there.",
+    )
+
+
+class LostWorker(RuntimeError):
+  """Another worker of the job is gone; told in one line, exit status 1."""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:

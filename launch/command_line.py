@@ -22,8 +22,8 @@ def run(
   """Parses the flags, calls main and ends the process.
 
   Exit status 2 and one line on stderr answer an unknown flag, a bad value, an
-  argument that is no flag, and a UserError of main. Other exceptions are
-  faults of ours and keep their stack trace.
+  argument that is no flag, and a UserError of main; 1 a lost worker; 143 and
+  130 the signals. Other exceptions are faults of ours and keep their trace.
 
   Args:
     main: takes nothing; flags are parsed when it is called.
@@ -38,12 +38,13 @@ def _call(main: Callable[[], object], if_stopped: str) -> int:
     logging.set_verbosity(logging.WARNING)
   try:
     main()
-  except KeyboardInterrupt:
-    _print(f"stopped; {if_stopped}.")
-    return 130
-  except errors.UserError as error:
+  except KeyboardInterrupt as stopped:
+    text = str(stopped) or f"error: stopped; {if_stopped}."
+    print(text, file=sys.stderr)
+    return getattr(stopped, "status", 130)
+  except (errors.UserError, errors.LostWorker) as error:
     _print(str(error))
-    return USER_ERROR_STATUS
+    return 1 if isinstance(error, errors.LostWorker) else USER_ERROR_STATUS
   return 0
 
 

@@ -197,7 +197,10 @@ def check_images(images: np.ndarray, *, what: str) -> None:
     )
   low, high = images.min(), images.max()
   if np.isnan(low) or np.isnan(high):
-    raise errors.UserError(f"{what} must have finite images; it has a NaN.")
+    first = int(np.argmax(np.isnan(images).any(axis=(1, 2, 3))))
+    raise errors.UserError(
+      f"{what} must have finite images; image {first} has a NaN."
+    )
   if low < 0.0 or high > 1.0:
     raise errors.UserError(
       f"{what} must have float images in [0, 1]; its values lie in "

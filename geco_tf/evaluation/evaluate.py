@@ -219,19 +219,20 @@ def best_step(folder: runs.Workdir) -> int | None:
     folder: of the run.
 
   Returns:
-    The step; None is the newest there is.
+    The step, of a checkpoint that is not damaged; None where there is none.
   """
-  steps = runs.kept_steps(folder.path)
-  rows = {row["step"]: row for row in folder.read_metrics()}
-  feasible = [s for s in steps if s in rows and _is_feasible(rows[s])]
-  if feasible:
-    return min(feasible, key=lambda step: (rows[step]["kl"], -step))
-  return steps[-1] if steps else None
-
-
-def _is_feasible(row: Mapping[str, Any]) -> bool:
-  held = [v for name, v in row.items() if name.endswith("/satisfied")]
-  return bool(held) and all(v == 1.0 for v in held) and row["kl"] is not None
+  directory = folder.file("checkpoints")
+  steps = []
+  for step in runs.kept_steps(folder.path):
+    path = runs.checkpoints.path_of(directory, step)
+    if (found := runs.checkpoints.damage(path)) is None:
+      steps.append(step)
+    else:
+      runs.checkpoints.warn(
+        f"the checkpoint of step {step} is damaged: {found}."
+      )
+  best = runs.checkpoints.best_step(steps, folder.read_metrics())
+  return steps[-1] if best is None and steps else best
 
 
 def _parts_of(run: _Run) -> list[str]:

@@ -1,53 +1,224 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Saving and restoring everything that a run goes on from."""
+"""Saving and restoring everything that a run goes on from.
+
+A checkpoint is TensorFlow's files and, written after them, a manifest with the
+size and the CRC32 of each: TensorFlow itself looks at the checksums of tensors
+alone, and only of those it reads. A manifest that its files do not fit tells of
+damage; no manifest, of a process killed in between, or of an older version.
+"""
 
 import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from geco_tf import errors
+from geco_tf.runs import workdir
+
+_CHUNK = 1 << 24
+_MANIFEST = ".manifest"
+
+
+def warn(text: str) -> None:
+  """Tells the user of what went wrong and was helped."""
+  print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 class Checkpoints:
   """The checkpoints of one run, named by step."""
 
-  def __init__(self, directory: str, *, keep: int, **trackables: Any):
-    """Args: directory; keep: how many; trackables: what is saved, by name."""
+  def __init__(
+    self,
+    directory: str,
+    *,
+    keep: int,
+    best: Callable[[Sequence[int]], int | None] = lambda steps: None,
+    **trackables: Any,
+  ):
+    """Builds the checkpoints; reads and writes nothing.
+
+    Args:
+      directory: where they are.
+      keep: how many of the newest to keep.
+      best: which of some steps to keep besides.
+      **trackables: what is saved, by name.
+    """
     self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+    self._directory = directory
+    self._keep = keep
+    self._best = best
     self._checkpoint = tf.train.Checkpoint(step=self.step, **trackables)
-    self._manager = tf.train.CheckpointManager(
-      self._checkpoint, directory, max_to_keep=keep
-    )
+    # TensorFlow looks for it in what it restores; nothing counts with it.
+    _ = self._checkpoint.save_counter
 
   @property
   def latest(self) -> str | None:
-    """Path of the newest complete checkpoint."""
-    return self._manager.latest_checkpoint or _newest(self._manager.directory)
+    """Path of the newest checkpoint, damaged or not."""
+    steps = kept_steps(self._directory)
+    return path_of(self._directory, steps[-1]) if steps else None
 
   def save(self, step: int) -> None:
-    """Writes the state after `step` updates."""
-    self.step.assign(step)
-    self._manager.save(checkpoint_number=step)
-
-  def restore(self) -> int:
-    """Restores the newest checkpoint and returns its step; 0 without one.
+    """Writes the state after `step` updates, and drops what is not kept.
 
     Raises:
-      UserError: if the checkpoint is of another model.
+      UserError: if it cannot be written; the checkpoints before are whole.
     """
-    if self.latest is None:
-      return 0
-    restore_or_explain(self._checkpoint, self.latest)
-    return int(self.step.numpy())
+    before = kept_steps(self._directory)
+    consequence = "There is no checkpoint yet."
+    if before:
+      consequence = (
+        f"The checkpoint of step {before[-1]} is whole: with room and "
+        "permission to write, the same command goes on from there."
+      )
+    self.step.assign(step)
+    path = path_of(self._directory, step)
+    try:
+      with workdir.explained_writes(path, consequence):
+        # Without its manifest it is not trusted while it is written anew.
+        _remove(_manifest_of(path))
+        self._checkpoint.write(path)
+        _write_manifest(path)
+        _write_list(self._directory, step)
+    except errors.UserError:
+      _try_to_remove_leftovers(self._directory)
+      raise
+    self._drop()
+
+  def restore(self, step: int | None = None) -> int:
+    """Restores a checkpoint.
+
+    Args:
+      step: its step, 0 for none; by default that of `newest_intact`.
+
+    Returns:
+      The step.
+
+    Raises:
+      UserError: as `newest_intact`, or if the checkpoint is of another model.
+    """
+    if step is None:
+      step = newest_intact(self._directory) or 0
+    if step:
+      restore_or_explain(self._checkpoint, path_of(self._directory, step))
+    return step
+
+  def clean(self, newest: int) -> None:
+    """Removes what a killed process left, and sets aside what is damaged.
+
+    Args:
+      newest: step of the newest intact checkpoint. Those behind it are of a
+        future that is not going to happen, or is going to happen again.
+    """
+    _try_to_remove_leftovers(self._directory)
+    aside = os.path.join(self._directory, "damaged")
+    for step in _all_steps(self._directory):
+      if step > newest:
+        tf.io.gfile.makedirs(aside)
+        for path in _files_of(path_of(self._directory, step)):
+          target = os.path.join(aside, os.path.basename(path))
+          tf.io.gfile.rename(path, target, overwrite=True)
+
+  def _drop(self) -> None:
+    steps = _all_steps(self._directory)
+    kept = {*steps[-self._keep :], self._best(steps)}
+    for step in steps:
+      if step not in kept:
+        for path in _files_of(path_of(self._directory, step)):
+          _remove(path)
 
 
-def _newest(directory: str) -> str | None:
-  """The newest checkpoint by its name, where the list of them was lost."""
-  paths = tf.io.gfile.glob(os.path.join(directory, "ckpt-*.index"))
-  paths = [path.removesuffix(".index") for path in paths]
-  return max(paths, key=lambda p: int(p.rpartition("-")[2]), default=None)
+def best_step(
+  steps: Iterable[int], rows: Iterable[Mapping[str, Any]]
+) -> int | None:
+  """The feasible step of least KL, judged by the row of metrics at it.
+
+  Args:
+    steps: of checkpoints.
+    rows: of metrics.jsonl.
+
+  Returns:
+    The step; of equals the newest; None where no row says that all constraints
+    hold.
+  """
+  at = {row["step"]: row for row in rows}
+  feasible = [s for s in steps if s in at and _is_feasible(at[s])]
+  if not feasible:
+    return None
+  return min(feasible, key=lambda step: (at[step]["kl"], -step))
+
+
+def _is_feasible(row: Mapping[str, Any]) -> bool:
+  held = [v for name, v in row.items() if name.endswith("/satisfied")]
+  return bool(held) and all(v == 1.0 for v in held) and row["kl"] is not None
+
+
+def path_of(directory: str, step: int) -> str:
+  """The path that TensorFlow knows a checkpoint by."""
+  return os.path.join(directory, f"ckpt-{step}")
+
+
+def kept_steps(directory: str) -> list[int]:
+  """The steps of the checkpoints in a directory, oldest first."""
+  return _steps(directory, (".index",))
+
+
+def newest_intact(
+  directory: str, *, tell: Callable[[str], None] = warn
+) -> int | None:
+  """The step of the newest checkpoint that is not damaged.
+
+  Args:
+    directory: of the checkpoints.
+    tell: hears of every damaged one that is passed over.
+
+  Returns:
+    The step; None where there never was a checkpoint.
+
+  Raises:
+    UserError: if there was one, and none is intact.
+  """
+  damages: list[str] = []
+  for step in reversed(_all_steps(directory)):
+    found = damage(path_of(directory, step))
+    if found is None:
+      for text in damages:
+        tell(f"{text}; the checkpoint of step {step} is taken instead.")
+      return step
+    damages.append(f"the checkpoint of step {step} is damaged: {found}")
+  if damages:
+    raise errors.UserError(
+      f"No checkpoint in {directory!r} can be used: {'; '.join(damages)}. Put "
+      "intact copies there, or begin anew in another workdir."
+    )
+  if tf.io.gfile.exists(_list_of(directory)):
+    raise errors.UserError(
+      f"The checkpoints in {directory!r} are gone, and the run had some. Put "
+      "copies there, or begin anew in another workdir."
+    )
+  return None
+
+
+def damage(path: str) -> str | None:
+  """What is wrong with a checkpoint's files; None if nothing is."""
+  try:
+    manifest = workdir.read_json(_manifest_of(path))
+    if manifest is None:
+      return _unreadable(path)
+    for name, kept in manifest["files"].items():
+      there = _measured(os.path.join(os.path.dirname(path), name))
+      if there["bytes"] != kept["bytes"]:
+        return f"{name} has {there['bytes']} of {kept['bytes']} bytes"
+      if there != kept:
+        return f"{name} has changed since it was written"
+  except tf.errors.NotFoundError:
+    return f"{name} is missing"
+  except (errors.UserError, KeyError, TypeError, AttributeError):
+    return f"{os.path.basename(_manifest_of(path))} is not what was written"
+  return None
 
 
 def restore_or_explain(
@@ -72,15 +243,106 @@ def restore_or_explain(
     else:
       status.assert_consumed()
   except (tf.errors.OpError, IndexError) as error:
-    reason = " ".join(str(error).split())[:200]
     raise errors.UserError(
-      f"The checkpoint {path!r} cannot be read: {reason} Remove its files to "
-      "go on from the one before."
+      f"The checkpoint {path!r} cannot be read: {workdir.reason(error)}."
     ) from error
   except (AssertionError, ValueError) as error:
     if status is not None:
       status.expect_partial()  # One line says it all; TensorFlow has dozens.
-    reason = " ".join(str(error).split())[:200]
     raise errors.UserError(
-      f"The checkpoint {path!r} is of another model: {reason}"
+      f"The checkpoint {path!r} is of another model: {workdir.reason(error)}"
     ) from error
+
+
+def _all_steps(directory: str) -> list[int]:
+  """Also those that have lost a part."""
+  return _steps(directory, (".index", _MANIFEST))
+
+
+def _steps(directory: str, endings: Sequence[str]) -> list[int]:
+  steps = set()
+  for name in _names(directory):
+    for ending in endings:
+      number = name.removeprefix("ckpt-").removesuffix(ending)
+      if name == f"ckpt-{number}{ending}" and number.isdecimal():
+        steps.add(int(number))
+  return sorted(steps)
+
+
+def _names(directory: str) -> list[str]:
+  if not tf.io.gfile.isdir(directory):
+    return []
+  # Object stores end the names of folders with a slash.
+  return [n.rstrip("/") for n in tf.io.gfile.listdir(directory)]
+
+
+def _files_of(path: str) -> list[str]:
+  """A checkpoint's files; the manifest, which tells of the others, last."""
+  directory, start = os.path.dirname(path), f"{os.path.basename(path)}."
+  names = [n for n in _names(directory) if n.startswith(start)]
+  names.sort(key=lambda n: (n.endswith(_MANIFEST), n))
+  return [os.path.join(directory, n) for n in names]
+
+
+def _manifest_of(path: str) -> str:
+  return f"{path}{_MANIFEST}"
+
+
+def _list_of(directory: str) -> str:
+  return os.path.join(directory, "checkpoint")
+
+
+def _write_manifest(path: str) -> None:
+  files = {os.path.basename(p): _measured(p) for p in _files_of(path)}
+  workdir.write_json(_manifest_of(path), {"files": files})
+
+
+def _write_list(directory: str, newest: int) -> None:
+  """For `tf.train.latest_checkpoint`; and it tells that there were some."""
+  name = f'"ckpt-{newest}"'
+  workdir.write_text(
+    _list_of(directory),
+    f"model_checkpoint_path: {name}\nall_model_checkpoint_paths: {name}\n",
+  )
+
+
+def _measured(path: str) -> dict[str, int]:
+  """Size and checksum of a file."""
+  size, crc = 0, 0
+  with tf.io.gfile.GFile(path, "rb") as f:
+    while chunk := f.read(_CHUNK):
+      size += len(chunk)
+      crc = zlib.crc32(chunk, crc)
+  return {"bytes": size, "crc32": crc}
+
+
+def _unreadable(path: str) -> str | None:
+  """Reads every tensor of a checkpoint without a manifest."""
+  try:
+    reader = tf.train.load_checkpoint(path)
+    for name in reader.get_variable_to_shape_map():
+      reader.get_tensor(name)
+  except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+    return workdir.reason(error)
+  return None
+
+
+def _remove(path: str) -> None:
+  if tf.io.gfile.exists(path):
+    tf.io.gfile.remove(path)
+
+
+def _try_to_remove_leftovers(directory: str) -> None:
+  """Files of checkpoints that were never finished; a full disk needs room."""
+  whole = {f"ckpt-{step}" for step in _all_steps(directory)}
+  for name in _names(directory):
+    path = os.path.join(directory, name)
+    try:
+      if name.startswith("ckpt-") and tf.io.gfile.isdir(path):
+        tf.io.gfile.rmtree(path)  # ckpt-N_temp
+      elif name.endswith(".tmp") or (
+        name.startswith("ckpt-") and name.partition(".")[0] not in whole
+      ):
+        tf.io.gfile.remove(path)
+    except (tf.errors.OpError, OSError):
+      pass

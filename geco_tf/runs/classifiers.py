@@ -200,8 +200,9 @@ def load_classifier(path: str) -> snt.Module:
       model.
   """
   folder, content = workdir.Workdir(path), _read(path)
-  latest = tf.train.latest_checkpoint(folder.file("checkpoints"))
-  if latest is None:
+  directory = folder.file("checkpoints")
+  newest = checkpoints.newest_intact(directory)
+  if newest is None:
     raise errors.UserError(
       f"`classifier` must hold a checkpoint; {folder.path!r} has none yet."
     )
@@ -209,7 +210,8 @@ def load_classifier(path: str) -> snt.Module:
   with tf.variable_creator_scope(_not_trainable):
     classifier = build_classifier(config, network)
   kept = tf.train.Checkpoint(model=classifier)
-  checkpoints.restore_or_explain(kept, latest, partial=True)
+  path = checkpoints.path_of(directory, newest)
+  checkpoints.restore_or_explain(kept, path, partial=True)
   return classifier
 
 

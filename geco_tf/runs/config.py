@@ -87,7 +87,8 @@ class Config(base_config.BaseConfig):
   )
   seed: int = _field(0, "of the weights, the noise and the order of the data.")
   # Machine.
-  strategy: str = _field("one", "one or mirrored.")
+  strategy: str = _field("one", "one, mirrored, multi_worker or tpu.")
+  tpu: str | None = _field(None, "name or address of the TPU, or local.")
   virtual_devices: int = _field(1, "logical CPUs to split this machine into.")
   xla: bool = _field(False, "compile forward and backward pass.")
   steps_per_call: int = _field(50, "steps between looks at the host.")
@@ -95,7 +96,12 @@ class Config(base_config.BaseConfig):
   log_every: int = _field(100, "steps between rows of metrics.")
   evaluate_every: int = _field(1_000, "steps between test measurements.")
   checkpoint_every: int = _field(1_000, "steps between checkpoints.")
-  keep_checkpoints: int = _field(2, "how many checkpoints to keep.")
+  keep_checkpoints: int = _field(
+    2, "how many of the newest to keep, beside the feasible one of least KL."
+  )
+  max_nonfinite_steps: int = _field(
+    100, "updates in a row that may be skipped for not being finite."
+  )
 
   @property
   def is_constrained(self) -> bool:
@@ -114,12 +120,13 @@ _POSITIVE = (
   "latent_size", "channels", "hidden_size", "num_couplings", "coupling_width",
   "num_steps", "batch_size", "learning_rate", "steps_per_call", "log_every",
   "evaluate_every", "checkpoint_every", "keep_checkpoints", "virtual_devices",
+  "max_nonfinite_steps",
   "sigma", "beta", "anneal_share", "draw_steps", "draw_hidden_size",
   "latent_channels",
 )  # fmt: skip
 _CHOICES: dict[str, Sequence[str]] = {
   "schedule": ("constant", "cosine", "linear"),
-  "strategy": ("one", "mirrored"),
+  "strategy": ("one", "mirrored", "multi_worker", "tpu"),
   "resize": resizing.METHODS,
   "reduction": ("sum", "mean"),
   "precision": ("float32", "bfloat16"),

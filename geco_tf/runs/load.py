@@ -17,7 +17,7 @@ def load(workdir: str, *, step: int | None = None) -> snt.Module:
 
   Args:
     workdir: the run's folder.
-    step: of the checkpoint; None is the newest.
+    step: of the checkpoint; None is the newest that is not damaged.
 
   Returns:
     The model; where the run kept an average of the weights, with the average.
@@ -28,10 +28,11 @@ def load(workdir: str, *, step: int | None = None) -> snt.Module:
   folder = Workdir(workdir)
   config = folder.read_config()
   directory = folder.file("checkpoints")
-  path = tf.train.latest_checkpoint(directory)
-  if step is not None:
-    path = _path_of(directory, step)
-  if path is None:
+  if step is None:
+    step = checkpoints.newest_intact(directory)
+  else:
+    _check_step(directory, step)
+  if step is None:
     raise errors.UserError(
       f"`workdir` must hold a checkpoint; {os.fspath(workdir)!r} has none yet."
     )
@@ -43,19 +44,21 @@ def load(workdir: str, *, step: int | None = None) -> snt.Module:
   else:
     average = tf.train.Checkpoint(averages=list(model.trainable_variables))
     kept = tf.train.Checkpoint(weight_average=average)
+  path = checkpoints.path_of(directory, step)
   checkpoints.restore_or_explain(kept, path, partial=True)
   return model
 
 
 def kept_steps(workdir: str) -> list[int]:
   """The steps of a run's checkpoints, oldest first."""
-  paths = tf.io.gfile.glob(Workdir(workdir).file("checkpoints", "ckpt-*.index"))
-  steps = (path.removesuffix(".index").rpartition("-")[2] for path in paths)
-  return sorted(int(step) for step in steps)
+  return checkpoints.kept_steps(Workdir(workdir).file("checkpoints"))
 
 
-def _path_of(directory: str, step: int) -> str:
-  path = os.path.join(directory, f"ckpt-{step}")
-  if not tf.io.gfile.exists(f"{path}.index"):
+def _check_step(directory: str, step: int) -> None:
+  if step not in checkpoints.kept_steps(directory):
     raise errors.UserError(f"`step` must be that of a checkpoint; got {step}.")
-  return path
+  found = checkpoints.damage(checkpoints.path_of(directory, step))
+  if found is not None:
+    raise errors.UserError(
+      f"The checkpoint of step {step} in {directory!r} is damaged: {found}."
+    )

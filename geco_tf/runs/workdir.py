@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run's folder: what stands where, on any `tf.io.gfile` path."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,8 +16,15 @@ import tensorflow as tf
 from geco_tf import errors, version
 from geco_tf.runs.config import Config
 
-# Settings that change neither a weight nor a number in the metrics.
-_FREE = frozenset({"data_dir", "keep_checkpoints"})
+# Settings that a run may go on with changed: where it runs, what is kept. On
+# other devices sums are rounded otherwise; nothing else of these changes a
+# number.
+_FREE = frozenset(
+  {
+    "checkpoint_every", "data_dir", "keep_checkpoints", "max_nonfinite_steps",
+    "steps_per_call", "strategy", "tpu", "virtual_devices",
+  }
+)  # fmt: skip
 _PACKAGES = ("tensorflow", "tensorflow-probability", "dm-sonnet", "keras")
 
 
@@ -28,6 +37,8 @@ class Workdir:
   tensorboard/    the same, and pictures
   figures/        *.png and *.svg
   summary.json    the measurements at the end
+  lease.json      who is writing here, while somebody is
+  nonfinite/      the step that a run was stopped at, see launch.replay
   """
 
   def __init__(self, path: str):
@@ -51,10 +62,9 @@ class Workdir:
       write_text(probe, "")
       tf.io.gfile.remove(probe)
     except (tf.errors.OpError, OSError) as error:
-      reason = getattr(error, "message", None) or str(error)
       raise errors.UserError(
         f"`workdir` must be a folder that can be written; {self.path!r} "
-        f"cannot: {reason}"
+        f"cannot: {reason(error)}"
       ) from error
 
   def claim(
@@ -183,6 +193,31 @@ def write_text(path: str, text: str) -> None:
   with tf.io.gfile.GFile(temporary, "w") as f:
     f.write(text)
   tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+@contextlib.contextmanager
+def explained_writes(path: str, consequence: str = "") -> Iterator[None]:
+  """What cannot be written inside is a UserError that says why.
+
+  Args:
+    path: of what is written.
+    consequence: a sentence on what that means for the user.
+  """
+  try:
+    yield
+  except (tf.errors.OpError, OSError) as error:
+    raise errors.UserError(
+      f"{path!r} cannot be written: {reason(error)}. {consequence}".strip()
+    ) from error
+
+
+def reason(error: BaseException) -> str:
+  """What TensorFlow or the system says of a file, in a short line."""
+  text = getattr(error, "message", None) or str(error)
+  if isinstance(error, tf.errors.OpError):
+    # {{node ...}} /a/long/path; No space left on device [Op:SaveV2]
+    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).rpartition("; ")[2]
+  return " ".join(text.split())[:200].removesuffix(".")
 
 
 def write_json(path: str, content: Any) -> None:

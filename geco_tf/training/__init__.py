@@ -3,6 +3,7 @@
 """The step, the loop, strategies and logging."""
 
 from geco_tf.training import probe
+from geco_tf.training.nonfinite import Replay, replay
 from geco_tf.training.progress import print_summary
 from geco_tf.training.train import Trained, train
 from geco_tf.training.train_classifier import (
@@ -11,10 +12,12 @@ from geco_tf.training.train_classifier import (
 )
 
 __all__ = [
+  "Replay",
   "Trained",
   "TrainedClassifier",
   "print_summary",
   "probe",
+  "replay",
   "train",
   "train_classifier",
 ]

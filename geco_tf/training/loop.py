@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from geco_tf.runs.checkpoints import Checkpoints
 from geco_tf.training import metrics_log
 from geco_tf.training.progress import Progress
 
@@ -59,11 +58,13 @@ def run(
   window: metrics_log.Window,
   log: metrics_log.MetricsLog,
   evaluate: Callable[[int], Mapping[str, float]],
-  checkpoints: Checkpoints | None,
+  save: Callable[[int], None] | None,
   progress: Progress,
   examine: Callable[[], Iterable[str]] = tuple,
-) -> None:
-  """Trains from first_step to the end.
+  check: Callable[[int, int], None] = lambda step, nonfinite: None,
+  is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
+  """Trains from first_step to the end, or until it is to stop.
 
   Args:
     train_step: takes the steps.
@@ -74,20 +75,30 @@ def run(
     window: metrics since the last row.
     log: takes the rows.
     evaluate: step → what a row gains at a measurement.
-    checkpoints: None for a run without a folder.
+    save: keeps the state after a step; None for a run without a folder.
     progress: shows the rows.
     examine: what to warn of, after a measurement.
+    check: is given, after each call, the step and how many updates before it
+      were skipped in a row; may raise.
+    is_stopping: whether to save and stop, asked once after each call.
+
+  Returns:
+    The step it has come to.
   """
   step, since, clock = first_step, first_step, time.monotonic()
   warned: set[str] = set()
-  while step < intervals.total:
+  in_a_row = 0
+  is_stopped = False
+  while step < intervals.total and not is_stopped:
     stop = intervals.next_stop(step)
     steps = train_step.run(
       batches,
       tf.constant(step, tf.int64),
       tf.constant(stop - step, tf.int32),
     )
-    for name, at in _skipped(train_step.metric_names, np.asarray(steps), step):
+    steps = np.asarray(steps)
+    in_a_row = _skipped_in_a_row(train_step.metric_names, steps, in_a_row)
+    for name, at in _skipped(train_step.metric_names, steps, step):
       if name not in warned:
         warned.add(name)
         progress.warn(
@@ -95,7 +106,7 @@ def run(
           f"change nothing (geco/{name}/skipped tells their share)."
         )
     step = stop
-    window.add(train_step.metric_names, np.asarray(steps))
+    window.add(train_step.metric_names, steps)
     progress.advance(step)
     is_measured = step % intervals.evaluate == 0 or step == intervals.total
     if step % intervals.log == 0 or is_measured:
@@ -110,12 +121,29 @@ def run(
         for text in examine():
           progress.warn(text)
       since, clock = step, time.monotonic()
-    if checkpoints is not None and (
-      step % intervals.checkpoint == 0 or step == intervals.total
-    ):
-      # First the rows: a checkpoint says that all before it is written.
-      log.flush()
-      checkpoints.save(step)
+    check(step, in_a_row)
+    is_stopped = is_stopping()
+    is_due = step % intervals.checkpoint == 0 or step == intervals.total
+    if save is not None and (is_due or is_stopped):
+      save(step)
+  return step
+
+
+def _skipped_in_a_row(
+  names: Sequence[str], steps: np.ndarray, before: int
+) -> int:
+  """How many steps up to the last one were not finite.
+
+  Args:
+    names: of the metrics.
+    steps: [count, M], the metrics of each step.
+    before: how many were not up to the first one.
+  """
+  columns = [i for i, name in enumerate(names) if "skipped" in name]
+  is_skipped = np.any(steps[:, columns] > 0, axis=1)
+  if is_skipped.all():
+    return before + len(steps)
+  return int(np.argmin(is_skipped[::-1]))
 
 
 def _skipped(

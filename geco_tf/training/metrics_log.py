@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from geco_tf.evaluation import likelihood
-from geco_tf.runs.workdir import Workdir
+from geco_tf.runs.workdir import Workdir, explained_writes
 
 
 class Window(tf.train.experimental.PythonState):
@@ -81,19 +81,25 @@ def row(
 class MetricsLog:
   """All rows of a run, in memory and in its folder."""
 
-  def __init__(self, workdir: Workdir | None, step: int):
+  def __init__(
+    self, workdir: Workdir | None, step: int, *, is_written: bool = True
+  ):
     """Takes up the log of a run that goes on after `step` updates.
 
     Args:
       workdir: where to write; None keeps the rows in memory alone.
       step: rows behind it are of a future that is not going to happen.
+      is_written: whether this process is the one that writes there.
     """
-    self._workdir = workdir
+    self._workdir = workdir if is_written else None
     self.rows: list[dict[str, Any]] = []
     self._writer = None
     if workdir is not None:
       self.rows = [r for r in workdir.read_metrics() if r["step"] <= step]
-      self._writer = tf.summary.create_file_writer(workdir.file("tensorboard"))
+    if self._workdir is not None:
+      self._writer = tf.summary.create_file_writer(
+        self._workdir.file("tensorboard")
+      )
 
   def add(self, new_row: dict[str, Any]) -> None:
     """Appends a row; what is not finite is null in the file."""
@@ -116,8 +122,17 @@ class MetricsLog:
         tf.summary.image(name, batch, max_outputs=len(batch))
 
   def flush(self) -> None:
-    """Writes the files. Called before a checkpoint that relies on them."""
-    if self._workdir is not None:
+    """Writes the files. Called before a checkpoint that relies on them.
+
+    Raises:
+      UserError: if they cannot be written.
+    """
+    if self._workdir is None or self._writer is None:
+      return
+    with explained_writes(
+      self._workdir.path,
+      "The checkpoints in it are whole: with room and permission to write, the "
+      "same command goes on from the last one.",
+    ):
       self._workdir.write_metrics(self.rows)
-    if self._writer is not None:
       self._writer.flush()

@@ -74,7 +74,18 @@ class WarmupThenDecay(keras.optimizers.schedules.LearningRateSchedule):
     }
 
 
-class OnePassAdam(keras.optimizers.Adam):
+class Averaged:
+  """For optimizers whose gradients the step has averaged over the replicas.
+
+  Keras would sum them over the replicas once more. Adam forgives the factor but
+  for its epsilon; the network carries every gradient twice.
+  """
+
+  def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+    return grads_and_vars
+
+
+class OnePassAdam(Averaged, keras.optimizers.Adam):
   """Keras 3's Adam by TensorFlow's kernel, which reads each variable once.
 
   The same formula; Keras's own passes over memory, an op each, are a large part

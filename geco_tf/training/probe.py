@@ -72,6 +72,11 @@ def split(
     config = presets.resolve(preset, overrides)
     build.check(config)
     return config, None
+  if overrides.get("strategy") == "multi_worker":
+    raise errors.UserError(
+      f"`kappa` must be a number under --strategy=multi_worker; got {wanted}. "
+      "Find it first by a run on one machine."
+    )
   if overrides.get("constraint"):
     raise errors.UserError(
       f"`kappa` and `constraint` exclude each other; got kappa={wanted} and "

@@ -14,7 +14,7 @@ from geco_tf import data as data_lib
 from geco_tf.data import pipeline
 from geco_tf.evaluation import doctor
 from geco_tf.runs.config import Config
-from geco_tf.runs.workdir import Workdir
+from geco_tf.runs.workdir import Workdir, explained_writes
 
 _NUM_EXAMPLES = 10_000
 _NUM_PICTURES = 10
@@ -48,9 +48,14 @@ def write(
   summary = summarize(config, objective, source, rows, measurer)
   summary["doctor"] = doctor.examine(rows, config, summary).line
   if folder is not None:
-    tf.io.gfile.makedirs(folder.file("figures"))
-    _draw(model, source, rows, folder, kappa(objective))
-    folder.write_summary(summary)
+    drawn = _draw(model, source, rows, kappa(objective))
+    with explained_writes(
+      folder.path, "The same command measures again and writes it."
+    ):
+      tf.io.gfile.makedirs(folder.file("figures"))
+      for name, figure in drawn.items():
+        figures.save(figure, folder.file("figures", name))
+      folder.write_summary(summary)
   return summary
 
 
@@ -218,9 +223,8 @@ def _draw(
   model: snt.Module,
   source: data_lib.Source,
   rows: Sequence[Mapping[str, Any]],
-  folder: Workdir,
   tolerance: float | None,
-) -> None:
+) -> dict[str, Any]:
   blocks = pictures(model, source)
   drawn = {
     "trajectory": figures.trajectory(rows, kappa=tolerance),
@@ -229,5 +233,4 @@ def _draw(
   }
   if hasattr(model, "drawing"):
     drawn["drawing"] = figures.drawing(_drawing(model, source))
-  for name, figure in drawn.items():
-    figures.save(figure, folder.file("figures", name))
+  return drawn

@@ -1,25 +1,46 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Which devices a run uses."""
+"""Which devices a run uses, and what its workers must agree on."""
 
 import functools
+import json
+import os
+import re
+from typing import Any
 
 import tensorflow as tf
 
 from geco_tf import errors
 
+_EXAMPLE = (
+  '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+  '"task": {"type": "worker", "index": 0}}'
+)
+_KINDS = ("chief", "worker")
+_ADDRESS = re.compile(r".+:[0-9]+")
 
-def make(name: str, *, virtual_devices: int = 1) -> tf.distribute.Strategy:
+
+def make(
+  name: str, *, virtual_devices: int = 1, tpu: str | None = None
+) -> tf.distribute.Strategy:
   """The `tf.distribute` strategy of that name.
 
   Args:
-    name: "one" (TensorFlow's own choice of device) or "mirrored" (all GPUs, or
-      all logical CPUs).
+    name: "one" (TensorFlow's own choice of device), "mirrored" (all GPUs, or
+      all logical CPUs), "multi_worker" (the same of each machine in the
+      environment's TF_CONFIG) or "tpu".
     virtual_devices: into how many logical CPUs to split the machine first.
+    tpu: name or address of the TPU; "local" for a TPU VM.
 
   Raises:
-    UserError: if TensorFlow runs already with another number of CPUs.
+    UserError: if TensorFlow runs already with another number of CPUs, TF_CONFIG
+      is not what it must be, or there is no TPU.
   """
+  if name == "tpu":
+    return _tpu(tpu or "local")
+  if name == "multi_worker":
+    task = check_tf_config(os.environ.get("TF_CONFIG"))
+    return _multi_worker(task, virtual_devices)
   split_cpu(virtual_devices)
   if name == "one":
     return tf.distribute.get_strategy()
@@ -33,6 +54,35 @@ def make(name: str, *, virtual_devices: int = 1) -> tf.distribute.Strategy:
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
   return tf.distribute.MirroredStrategy(devices)
+
+
+@functools.cache
+def _multi_worker(task: str, virtual_devices: int) -> tf.distribute.Strategy:
+  del task  # A key: another TF_CONFIG is another strategy.
+  split_cpu(virtual_devices)
+  try:
+    return tf.distribute.MultiWorkerMirroredStrategy()
+  except RuntimeError as error:
+    raise errors.UserError(
+      "`strategy` multi_worker must be made before TensorFlow runs anything "
+      f"else in the process: {_line(error)}"
+    ) from error
+
+
+@functools.cache
+def _tpu(name: str) -> tf.distribute.Strategy:
+  try:
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+    if name != "local":
+      tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)
+  # Whatever it is, from a missing client library to a host that is not there.
+  except Exception as error:
+    raise errors.UserError(
+      f"`strategy` tpu needs a TPU; {name!r} is none that this machine reaches "
+      f"({_line(error)}). `tpu` is its name or address, or local on a TPU VM."
+    ) from error
 
 
 def split_cpu(virtual_devices: int) -> None:
@@ -55,3 +105,110 @@ def split_cpu(virtual_devices: int) -> None:
         f"`virtual_devices` must be set before TensorFlow starts; it runs with "
         f"{there} and {virtual_devices} were asked for."
       ) from None
+
+
+def check_tf_config(text: str | None) -> str:
+  """Returns TF_CONFIG if a worker can find its job in it.
+
+  TensorFlow waits for minutes for a job that a slip describes.
+
+  Raises:
+    UserError: names what is wrong.
+  """
+  if not text:
+    raise errors.UserError(
+      "`strategy` multi_worker needs the environment variable TF_CONFIG on "
+      f"every worker, as {_EXAMPLE}; it is not set."
+    )
+  try:
+    content = json.loads(text)
+  except ValueError as error:
+    raise _tf_config_error(f"be JSON, as {_EXAMPLE}", error) from error
+  if not isinstance(content, dict):
+    raise _tf_config_error("be a record", content)
+  cluster, task = (content.get(name) for name in ("cluster", "task"))
+  if not isinstance(cluster, dict) or not cluster:
+    raise _tf_config_error('have "cluster", addresses by kind of task', cluster)
+  for kind, addresses in cluster.items():
+    if kind not in _KINDS:
+      raise _tf_config_error(
+        "have tasks of the kinds chief and worker alone", kind
+      )
+    if not _are_addresses(addresses):
+      raise _tf_config_error(
+        f"have a list of HOST:PORT for {kind!r}", addresses
+      )
+  if len(cluster.get("chief", [])) > 1:
+    raise _tf_config_error("have one chief", cluster["chief"])
+  if not isinstance(task, dict) or task.get("type") not in cluster:
+    raise _tf_config_error(
+      f'have "task", with a "type" out of {sorted(cluster)}', task
+    )
+  index, count = task.get("index"), len(cluster[task["type"]])
+  if isinstance(index, bool) or not isinstance(index, int):
+    raise _tf_config_error('have "task" with a whole number "index"', index)
+  if not 0 <= index < count:
+    raise _tf_config_error(
+      f'have a task "index" below the {count} of {task["type"]!r}', index
+    )
+  return text
+
+
+def _are_addresses(addresses: Any) -> bool:
+  return (
+    isinstance(addresses, list)
+    and bool(addresses)
+    and all(isinstance(a, str) and _ADDRESS.fullmatch(a) for a in addresses)
+  )
+
+
+def _tf_config_error(need: str, got: Any) -> errors.UserError:
+  return errors.UserError(f"`TF_CONFIG` must {need}; got {got!s}.")
+
+
+class Workers:
+  """The processes that share a run; one, but for multi_worker."""
+
+  def __init__(self, strategy: tf.distribute.Strategy):
+    """Args: strategy: of the run."""
+    self._strategy = strategy
+    resolver = strategy.cluster_resolver
+    spec = None if resolver is None else resolver.cluster_spec().as_dict()
+    is_job = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    self.count = sum(map(len, spec.values())) if is_job and spec else 1
+    self.is_chief = self.count == 1 or bool(strategy.extended.should_checkpoint)
+
+  def any(self, value: bool) -> bool:
+    """Whether some worker's value is true. All workers must call it."""
+    if self.count == 1:
+      return value
+    return bool(self._sum(tf.constant([value, 1], tf.int64))[0] > 0)
+
+  def from_chief(self, value: int) -> int:
+    """The chief's value. All workers must call it."""
+    if self.count == 1:
+      return value
+    mine = [value, 1] if self.is_chief else [0, 0]
+    # Each of the chief's replicas has added its value.
+    total, count = self._sum(tf.constant(mine, tf.int64)).numpy()
+    return int(total // count)
+
+  def wait(self) -> None:
+    """Returns once all workers have come here."""
+    self.any(False)
+
+  @tf.function
+  def _sum(self, value: tf.Tensor) -> tf.Tensor:
+    def replica_fn(local: tf.Tensor) -> tf.Tensor:
+      replicas = tf.distribute.get_replica_context()
+      # The copy has a device; the argument has none, which all_reduce needs.
+      return replicas.all_reduce(
+        tf.distribute.ReduceOp.SUM, local + tf.zeros_like(local)
+      )
+
+    results = self._strategy.run(replica_fn, args=(value,))
+    return self._strategy.experimental_local_results(results)[0]
+
+
+def _line(error: BaseException) -> str:
+  return " ".join(str(error).split())[:200].removesuffix(".")

@@ -3,10 +3,12 @@
 """From a config to a trained model and a folder full of results."""
 
 import contextlib
+import dataclasses
 import functools
 import math
+import signal
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,20 +18,24 @@ import tensorflow as tf
 from geco_tf import data as data_lib
 from geco_tf import errors, evaluation, models, objectives
 from geco_tf.data import pipeline, sources
+from geco_tf.data.batch import Batch
 from geco_tf.evaluation import doctor
 from geco_tf.runs import build
-from geco_tf.runs.checkpoints import Checkpoints
-from geco_tf.runs.config import Config
-from geco_tf.runs.workdir import Workdir
+from geco_tf.runs.checkpoints import Checkpoints, best_step, newest_intact
+from geco_tf.runs.config import Config, validate
+from geco_tf.runs.lease import Lease
+from geco_tf.runs.workdir import Workdir, explained_writes
 from geco_tf.training import (
   loop,
   metrics_log,
+  nonfinite,
   optimizers,
   report,
   step,
   strategies,
 )
 from geco_tf.training import progress as progress_lib
+from geco_tf.training.stopping import StopSignals
 from geco_tf.training.weight_average import WeightAverage
 
 # Test examples of a measurement during the run; all of them at its end.
@@ -67,22 +73,70 @@ def train(
     The model, its objective, the summary and the rows of metrics.
 
   Raises:
-    UserError: for anything that the user can mend, before any training.
+    UserError: for anything that the user can mend: before any training; later
+      only if the folder cannot be written, or nothing is finite any more.
+    Stopped: after SIGTERM or SIGINT.
+    LostWorker: if another process of the job is gone.
   """
-  build.check(config)
+  # First the strategy: several workers must meet before any operation runs.
+  validate(config)
   strategy = strategies.make(
-    config.strategy, virtual_devices=config.virtual_devices
+    config.strategy, virtual_devices=config.virtual_devices, tpu=config.tpu
   )
+  workers = strategies.Workers(strategy)
+  build.check(config)
   folder = None if workdir is None else Workdir(workdir)
-  if folder is not None:
-    folder.create()
-  if data is None:
-    source = build.build_data(config)
-  else:
-    sources.check(data)
-    source = data
-  run = _Run(config, strategy, source, model, folder)
-  return run.finish(show_progress)
+  with _told_of_lost_workers(workers), contextlib.ExitStack() as stack:
+    host = _Host(folder, workers)
+    if folder is not None:
+      host.signals = stack.enter_context(StopSignals())
+      if workers.is_chief:
+        folder.create()
+        host.lease = stack.enter_context(Lease(folder))
+    if data is None:
+      source = build.build_data(config)
+    else:
+      sources.check(data)
+      source = data
+    run = _Run(config, strategy, source, model, host)
+    return run.finish(show_progress)
+
+
+@dataclasses.dataclass
+class _Host:
+  """What a run has around it: a folder, other workers, signals."""
+
+  folder: Workdir | None
+  workers: strategies.Workers
+  signals: StopSignals | None = None
+  lease: Lease | None = None  # The chief's alone.
+
+  @property
+  def is_writer(self) -> bool:
+    return self.lease is not None
+
+
+@contextlib.contextmanager
+def _told_of_lost_workers(workers: strategies.Workers) -> Iterator[None]:
+  """An operation that fails for want of the others, in one line."""
+  try:
+    yield
+  except tf.errors.OpError as error:
+    if workers.count == 1:
+      raise
+    raise errors.LostWorker(
+      "a worker of this job is gone; start all workers again, as many as you "
+      "like, by the same command, and the run goes on from its last "
+      f"checkpoint. TensorFlow says: {_cause(error)}."
+    ) from error
+
+
+def _cause(error: tf.errors.OpError) -> str:
+  """What TensorFlow says of it, without the lines of code that noticed it."""
+  lines = [line.strip() for line in error.message.splitlines()]
+  code = [i for i, line in enumerate(lines) if line.startswith("File ")]
+  said = [line for line in lines[code[-1] + 1 if code else 0 :] if line]
+  return said[0].rstrip(".:") if said else type(error).__name__
 
 
 class _Run:
@@ -94,12 +148,13 @@ class _Run:
     strategy: tf.distribute.Strategy,
     source: data_lib.Source,
     model: snt.Module | None,
-    folder: Workdir | None,
+    host: _Host,
   ):
     self._config = config
     self._strategy = strategy
     self._source = source
-    self._folder = folder
+    self._host = host
+    folder = host.folder
     shapes = source.image_shape, source.context_shape
     # What the data cannot do is said before the folder is claimed.
     self._batches_from(0)
@@ -124,31 +179,57 @@ class _Run:
     # data is said before the folder is claimed.
     self._initialize_objective()
     if folder is not None:
-      folder.claim(
-        config,
-        source.image_shape,
-        fingerprint(source),
-        context_shape=source.context_shape,
-      )
+      self._claim(folder)
       self._checkpoints = Checkpoints(
         folder.file("checkpoints"),
         keep=config.keep_checkpoints,
+        best=lambda steps: best_step(steps, self._log.rows),
         **self._state(),
       )
-      self._first_step = self._checkpoints.restore()
+      self._first_step = self._restore(self._checkpoints, folder)
     self._measure = evaluation.ReconstructionMeasure(self.model)
     self._warned: set[tuple[str, str | None]] = set()
-    self._log = metrics_log.MetricsLog(folder, self._first_step)
+    self._log = metrics_log.MetricsLog(
+      folder, self._first_step, is_written=host.is_writer
+    )
+    self._is_stopped = False
+
+  def _claim(self, folder: Workdir) -> None:
+    """The chief writes config.json, and the others find it there."""
+    workers = self._host.workers
+    if not workers.is_chief:
+      workers.wait()
+      if not tf.io.gfile.exists(folder.file("config.json")):
+        raise errors.UserError(
+          f"`workdir` must be one folder that all workers see; this one finds "
+          f"no config.json of the chief's in {folder.path!r}."
+        )
+    folder.claim(
+      self._config,
+      self._source.image_shape,
+      fingerprint(self._source),
+      context_shape=self._source.context_shape,
+    )
+    if workers.is_chief:
+      workers.wait()
+
+  def _restore(self, checkpoints: Checkpoints, folder: Workdir) -> int:
+    """Restores what the chief finds newest; returns its step."""
+    newest = 0
+    if self._host.is_writer:
+      newest = newest_intact(folder.file("checkpoints")) or 0
+      checkpoints.clean(newest)
+    return checkpoints.restore(self._host.workers.from_chief(newest))
 
   def finish(self, show_progress: bool) -> Trained:
     """Trains to the end, measures, draws and writes the summary."""
-    config = self._config
-    summary = None
-    if self._folder is not None and self._first_step == config.num_steps:
-      summary = self._folder.read_summary()
+    summary, folder = None, self._host.folder
+    if folder is not None and self._first_step == self._config.num_steps:
+      summary = folder.read_summary()
     if summary is None:
-      self._train(show_progress)
+      self._train(show_progress and self._host.workers.is_chief)
       summary = self._report()
+    self._host.workers.wait()
     return Trained(self.model, self.objective, summary, self._log.rows)
 
   def _train(self, show_progress: bool) -> None:
@@ -179,8 +260,10 @@ class _Run:
       ),
       is_shown=show_progress,
     )
-    with progress:
-      loop.run(
+    signals = self._host.signals
+    held_back = contextlib.nullcontext() if not signals else signals.held_back()
+    with progress, held_back:
+      step_now = loop.run(
         train_step,
         iter(self._batches_from(self._first_step)),
         self._first_step,
@@ -191,21 +274,80 @@ class _Run:
         window=self._window,
         log=self._log,
         evaluate=self._evaluate,
-        checkpoints=self._checkpoints,
+        save=self._save if self._host.is_writer else None,
         progress=progress,
         examine=self._examine,
+        check=self._check_finite,
+        is_stopping=self._stop_asked,
       )
+    if self._is_stopped:
+      self._host.workers.wait()  # Until the chief has saved.
+      number = (signals and signals.received) or signal.SIGTERM
+      raise errors.Stopped.after(step_now, config.num_steps, number)
+
+  def _stop_asked(self) -> bool:
+    """Whether some worker was told to stop, which then all do."""
+    signals = self._host.signals
+    if signals is not None:
+      self._is_stopped = self._host.workers.any(signals.received is not None)
+    return self._is_stopped
+
+  def _save(self, at_step: int) -> None:
+    assert self._host.lease is not None and self._checkpoints is not None
+    self._host.lease.check()
+    # First the rows: a checkpoint says that all before it is written.
+    self._log.flush()
+    self._checkpoints.save(at_step)
+
+  def _check_finite(self, at_step: int, num_skipped: int) -> None:
+    """Stops a run that only skips updates.
+
+    Raises:
+      UserError: if too many were skipped, and the next one would be too.
+    """
+    limit = self._config.max_nonfinite_steps
+    if num_skipped < limit or at_step == self._config.num_steps:
+      return
+    batch = self._first_batch(at_step)
+    findings = nonfinite.examine(
+      self._strategy,
+      self.model,
+      self.objective,
+      batch,
+      seed=self._config.seed,
+      step=at_step,
+      has_labels=self._source.train.labels is not None,
+    )
+    # On the very edge the step may be finite when it is taken alone.
+    if not findings and num_skipped < 2 * limit:
+      return
+    folder, lease, kept = self._host.folder, self._host.lease, ""
+    if folder is not None:
+      kept = f" `python -m launch.replay --workdir={folder.path}` tells more."
+    if folder is not None and lease is not None:
+      lease.check()
+      with explained_writes(folder.path):
+        nonfinite.dump(
+          folder,
+          self.model,
+          self.objective,
+          batch,
+          step=at_step,
+          findings=findings,
+        )
+    self._host.workers.wait()  # Until the chief has kept it.
+    first = findings[0] if findings else "nothing when taken alone"
+    raise errors.UserError(
+      f"The {num_skipped} updates up to step {at_step} were not finite, and "
+      f"skipped; in the next one, the first that is not finite is {first}."
+      f"{kept} The same command would come here again: choose another "
+      "workdir and, say, a lower `learning_rate` or `gradient_clip`."
+    )
 
   def _initialize_objective(self) -> None:
     """Shows the objective the first global batch, which no replica sees."""
     config = self._config
-    batch = next(
-      iter(
-        pipeline.training_batches(
-          self._source.train, config.batch_size, seed=config.seed
-        )
-      )
-    )
+    batch = self._first_batch(0)
     seed = tf.constant([config.seed, 0], tf.int32)
     with self._strategy.scope():
       outputs = models.call(self.model, batch.images, batch.context, seed=seed)
@@ -221,6 +363,19 @@ class _Run:
       )
       self.objective.initialize(first.statistics)
 
+  def _first_batch(self, at_step: int) -> Batch:
+    """The global batch of the next update after at_step."""
+    return next(
+      iter(
+        pipeline.training_batches(
+          self._source.train,
+          self._config.batch_size,
+          seed=self._config.seed,
+          start_step=at_step,
+        )
+      )
+    )
+
   def _batches_from(self, first_step: int) -> Any:
     return pipeline.distributed_training_batches(
       self._strategy,
@@ -235,7 +390,7 @@ class _Run:
       test = report.measure(
         self._measure, self._source.test, _NUM_TEST_EXAMPLES
       )
-      if self._folder is not None:
+      if self._host.is_writer:
         self._log.add_images(
           at_step, **report.pictures(self.model, self._source)
         )
@@ -259,7 +414,7 @@ class _Run:
         self.objective,
         self._source,
         self._log.rows,
-        self._folder,
+        self._host.folder if self._host.is_writer else None,
         self._measure,
       )
 

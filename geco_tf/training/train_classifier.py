@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a config to a classifier and a folder that keeps it; on one device."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,14 +12,17 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import data as data_lib
+from geco_tf import errors
 from geco_tf.data import pipeline
 from geco_tf.data.batch import Batch
 from geco_tf.evaluation import classification
 from geco_tf.runs import classifiers
-from geco_tf.runs.checkpoints import Checkpoints
+from geco_tf.runs.checkpoints import Checkpoints, newest_intact
+from geco_tf.runs.lease import Lease
 from geco_tf.runs.workdir import Workdir
 from geco_tf.training import augmentation, loop, metrics_log, optimizers
 from geco_tf.training.progress import Progress
+from geco_tf.training.stopping import StopSignals
 from geco_tf.training.train import fingerprint
 
 _STEPS_PER_CALL = 50
@@ -57,8 +61,13 @@ def train_classifier(
   classifiers.validate_classifier(config)
   if data is None:
     data = classifiers.load_data(config)
-  folder = None if workdir is None else Workdir(workdir)
-  return _Run(config, data, folder).finish(show_progress)
+  if workdir is None:
+    return _Run(config, data, None).finish(show_progress)
+  folder = Workdir(workdir)
+  folder.create()
+  with StopSignals() as signals, Lease(folder) as lease:
+    run = _Run(config, data, folder, signals, lease)
+    return run.finish(show_progress)
 
 
 class _Run:
@@ -69,8 +78,12 @@ class _Run:
     config: classifiers.ClassifierConfig,
     source: data_lib.Source,
     folder: Workdir | None,
+    signals: StopSignals | None = None,
+    lease: Lease | None = None,
   ):
     self._config = config
+    self._signals = signals
+    self._lease = lease
     self._source = source
     self._folder = folder
     network = classifiers.network_for(source)
@@ -92,7 +105,6 @@ class _Run:
     self._first_step = 0
     self._checkpoints = None
     if folder is not None:
-      folder.create()
       classifiers.claim_for_classifier(
         folder, config, network, fingerprint(source)
       )
@@ -103,7 +115,9 @@ class _Run:
         optimizer=optimizer,
         window=self._window,
       )
-      self._first_step = self._checkpoints.restore()
+      newest = newest_intact(folder.file("checkpoints")) or 0
+      self._checkpoints.clean(newest)
+      self._first_step = self._checkpoints.restore(newest)
     self._log = metrics_log.MetricsLog(folder, self._first_step)
 
   def finish(self, show_progress: bool) -> TrainedClassifier:
@@ -134,8 +148,10 @@ class _Run:
       evaluate=config.evaluate_every,
       checkpoint=config.checkpoint_every,
     )
-    with progress:
-      loop.run(
+    signals = self._signals
+    held_back = contextlib.nullcontext() if not signals else signals.held_back()
+    with progress, held_back:
+      step = loop.run(
         self._step,
         iter(self._batches_from(self._first_step)),
         self._first_step,
@@ -144,10 +160,19 @@ class _Run:
         window=self._window,
         log=self._log,
         evaluate=self._evaluate,
-        checkpoints=self._checkpoints,
+        save=None if self._checkpoints is None else self._save,
         progress=progress,
+        is_stopping=lambda: bool(signals and signals.received),
       )
+    if signals is not None and signals.received is not None:
+      raise errors.Stopped.after(step, config.num_steps, signals.received)
     return time.monotonic() - start
+
+  def _save(self, step: int) -> None:
+    assert self._checkpoints is not None and self._lease is not None
+    self._lease.check()
+    self._log.flush()
+    self._checkpoints.save(step)
 
   def _batches_from(self, first_step: int) -> tf.data.Dataset:
     config = self._config

@@ -155,7 +155,7 @@ def test_labels_in_one_split_only_are_refused(register):
 @pytest.mark.parametrize(
   ("value", "message"),
   [
-    (np.nan, "it has a NaN"),
+    (np.nan, "image 1 has a NaN"),
     (255.0, r"values lie in \[0.5, 255\].*stored as uint8"),
     (-0.1, r"values lie in \[-0.1, 0.5\]"),
   ],

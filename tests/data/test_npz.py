@@ -83,7 +83,7 @@ _GOOD = {"x_train": _images(4), "x_test": _images(2)}
       {**_GOOD, "x_test": _images(2).astype(np.float32)},
       r"`x_test` of .* in \[0, 1\]; its values lie in \[0, 31\]",
     ),
-    ({**_GOOD, "x_train": np.full((4, 4, 4), np.nan)}, "it has a NaN"),
+    ({**_GOOD, "x_train": np.full((4, 4, 4), np.nan)}, "image 0 has a NaN"),
     ({**_GOOD, "x_train": _images(4, (4, 4, 2))}, r"got \[4, 4, 4, 2\]"),
     ({**_GOOD, "x_train": _images(0)}, "holds no images"),
     (

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run on two devices is the run on one."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from geco_tf import training
+from geco_tf.training import optimizers
 from tests.training import tiny
 
 
@@ -14,6 +16,23 @@ def _train(strategy):
     strategy=strategy, num_steps=20, log_every=1, learning_rate=1e-4
   )
   return training.train(config, show_progress=False)
+
+
+class Descent(optimizers.Averaged, keras.optimizers.SGD):
+  pass
+
+
+def test_weights_of_plain_gradient_descent_are_those_of_one(monkeypatch):
+  """Which only sums what rounding left; Adam would divide it by itself."""
+  monkeypatch.setattr(optimizers, "adam", Descent)
+  one, two = _train("one"), _train("mirrored")
+  for there, here in zip(
+    one.model.trainable_variables, two.model.trainable_variables, strict=True
+  ):
+    scale = np.abs(there.numpy()).max()
+    np.testing.assert_allclose(
+      here.numpy(), there.numpy(), atol=1e-5 * scale, err_msg=there.name
+    )
 
 
 def test_two_devices_train_as_one():

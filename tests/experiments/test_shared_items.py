@@ -159,7 +159,7 @@ def trained(tmp_path_factory):
   names = []
   with pytest.MonkeyPatch.context() as patch:
     small = tiny.config(num_steps=20, checkpoint_every=20)
-    patch.setattr(report, "_draw", lambda *_: None)
+    patch.setattr(report, "_draw", lambda *_: {})
     patch.setitem(presets._PRESETS, "vae_nvp_digits_laptop", small)
     patch.setattr(table2, "_WANTED", (("vae", "color"),))
     patch.setattr(table2, "_NUM_SAMPLES", 20)

@@ -1,39 +1,222 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints survive a lost list of them, and say when they are damaged."""
+"""Damaged checkpoints are named and passed over; the right ones are kept."""
 
+import os
 import pathlib
+import re
 
 import pytest
 import tensorflow as tf
 
 from geco_tf import errors
-from geco_tf.runs import checkpoints
+from geco_tf.runs import checkpoints, workdir
 
 
-def _saved(directory):
-  value = tf.Variable(1.0)
-  manager = checkpoints.Checkpoints(str(directory), keep=3, value=value)
-  for step in (80, 120):
-    value.assign(step)
+def _checkpoints(directory, value, **arguments):
+  arguments = {"keep": 3, **arguments}
+  return checkpoints.Checkpoints(str(directory), value=value, **arguments)
+
+
+def _saved(directory, steps=(80, 120), **arguments):
+  value = tf.Variable(tf.zeros([1000]))
+  manager = _checkpoints(directory, value, **arguments)
+  for step in steps:
+    value.assign(tf.fill([1000], float(step)))
     manager.save(step)
 
 
 def _restored(directory):
-  value = tf.Variable(0.0)
-  manager = checkpoints.Checkpoints(str(directory), keep=3, value=value)
-  return manager.restore(), float(value.numpy())
+  value = tf.Variable(tf.zeros([1000]))
+  step = _checkpoints(directory, value).restore()
+  assert float(value[0]) == float(value[-1]) == step
+  return step
+
+
+def _only(directory, pattern):
+  (path,) = pathlib.Path(directory).glob(pattern)
+  return path
+
+
+def _truncate(directory):
+  path = _only(directory, "ckpt-120.data*")
+  path.write_bytes(path.read_bytes()[:2_000])
+
+
+def _flip_bit(pattern, place):
+  def flip(directory):
+    path = _only(directory, pattern)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+  return flip
+
+
+def _delete(pattern):
+  return lambda directory: _only(directory, pattern).unlink()
+
+
+_DAMAGES = {
+  "truncated data": (_truncate, r"data-00000-of-00001 has 2000 of \d+ bytes"),
+  "flipped bit of data": (
+    _flip_bit("ckpt-120.data*", 2_222),
+    "data-00000-of-00001 has changed since it was written",
+  ),
+  # TensorFlow itself reads this index without a word.
+  "flipped bit of index": (
+    _flip_bit("ckpt-120.index", -9),
+    "index has changed",
+  ),
+  "lost data": (_delete("ckpt-120.data*"), "data-00000-of-00001 is missing"),
+  "lost index": (_delete("ckpt-120.index"), "ckpt-120.index is missing"),
+  "torn manifest": (
+    lambda d: _only(d, "ckpt-120.manifest").write_text("{"),
+    "ckpt-120.manifest is not what was written",
+  ),
+}
+
+
+@pytest.mark.parametrize("name", _DAMAGES)
+def test_damaged_newest_is_named_and_the_one_before_is_taken(
+  name, tmp_path, capsys
+):
+  harm, message = _DAMAGES[name]
+  _saved(tmp_path)
+  harm(tmp_path)
+  assert _restored(tmp_path) == 80
+  text = capsys.readouterr().err
+  assert text.count("\n") == 1
+  assert text.startswith("warning: the checkpoint of step 120 is damaged: ")
+  assert text.endswith("; the checkpoint of step 80 is taken instead.\n")
+  assert re.search(message, text)
+
+
+def test_no_intact_checkpoint_is_an_error_and_never_a_new_start(tmp_path):
+  _saved(tmp_path)
+  for step in (80, 120):
+    os.truncate(_only(tmp_path, f"ckpt-{step}.data*"), 5)
+  names = sorted(os.listdir(tmp_path))
+  with pytest.raises(errors.UserError, match="can be used: the"):
+    _restored(tmp_path)
+  assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_lost_checkpoints_are_an_error_and_never_a_new_start(tmp_path):
+  _saved(tmp_path)
+  for path in tmp_path.glob("ckpt-*"):
+    path.unlink()
+  with pytest.raises(errors.UserError, match="are gone, and the run had some"):
+    _restored(tmp_path)
 
 
 def test_newest_is_found_without_the_list(tmp_path):
   _saved(tmp_path)
   (tmp_path / "checkpoint").unlink()
-  assert _restored(tmp_path) == (120, 120.0)
+  assert _restored(tmp_path) == 120
 
 
-def test_truncated_checkpoint_is_named(tmp_path):
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_checkpoint_without_manifest_is_read_through(
+  is_damaged, tmp_path, capsys
+):
+  """Of a process killed before it wrote one, or of an older version."""
   _saved(tmp_path)
-  (data,) = pathlib.Path(tmp_path).glob("ckpt-120.data*")
-  data.write_bytes(data.read_bytes()[:2])
-  with pytest.raises(errors.UserError, match="ckpt-120' cannot be read"):
-    _restored(tmp_path)
+  for path in tmp_path.glob("*.manifest"):
+    path.unlink()
+  if is_damaged:
+    _flip_bit("ckpt-120.data*", 2_222)(tmp_path)
+  assert _restored(tmp_path) == (80 if is_damaged else 120)
+  assert ("step 120 is damaged" in capsys.readouterr().err) is is_damaged
+
+
+def test_damaged_are_set_aside_and_leftovers_removed(tmp_path):
+  _saved(tmp_path)
+  _truncate(tmp_path)
+  left = tmp_path / "ckpt-160_temp"
+  left.mkdir()
+  (left / "part-00000-of-00001.data-00000-of-00001").write_text("half")
+  (tmp_path / "ckpt-160.data-00000-of-00001").write_text("whole, no index")
+  (tmp_path / "checkpoint.tmp").write_text("half")
+  _checkpoints(tmp_path, tf.Variable(0.0)).clean(newest=80)
+  assert {p.name.partition(".")[0] for p in tmp_path.iterdir()} == {
+    "checkpoint",
+    "ckpt-80",
+    "damaged",
+  }
+  assert len(list((tmp_path / "damaged").glob("ckpt-120.*"))) == 3
+  assert checkpoints.kept_steps(str(tmp_path)) == [80]
+
+
+def _row(step, kl, *satisfied):
+  held = {f"geco/c{i}/satisfied": s for i, s in enumerate(satisfied)}
+  return {"step": step, "kl": kl, **held}
+
+
+def test_newest_and_the_feasible_one_of_least_kl_are_kept(tmp_path):
+  rows = [
+    _row(1, 1.0, 1.0, 0.0),  # Cheap, and one constraint is violated.
+    _row(2, 5.0, 1.0, 1.0),
+    _row(3, 4.0, 1.0, 1.0),
+    _row(4, None, 1.0, 1.0),
+    _row(5, 4.5, 1.0, 1.0),
+    _row(6, 3.0, 0.5, 1.0),
+  ]
+  _saved(
+    tmp_path,
+    range(1, 8),
+    keep=2,
+    best=lambda steps: checkpoints.best_step(steps, rows),
+  )
+  assert checkpoints.kept_steps(str(tmp_path)) == [3, 6, 7]
+  names = {p.name for p in tmp_path.iterdir()}
+  assert {n.partition(".")[0] for n in names} == {
+    "checkpoint",
+    "ckpt-3",
+    "ckpt-6",
+    "ckpt-7",
+  }
+
+
+def test_best_step_is_none_where_nothing_is_known_to_hold():
+  assert (
+    checkpoints.best_step([1, 2], [_row(1, 1.0), _row(2, 1.0, 0.9)]) is None
+  )
+  assert checkpoints.best_step([3], [_row(2, 1.0, 1.0)]) is None
+  equal = [_row(1, 2.0, 1.0), _row(2, 2.0, 1.0)]
+  assert checkpoints.best_step([1, 2], equal) == 2
+
+
+def test_full_disk_is_one_sentence_and_loses_no_checkpoint(
+  tmp_path, monkeypatch
+):
+  _saved(tmp_path)
+  value = tf.Variable(tf.zeros([1000]))
+
+  def full(self, path):
+    tf.io.gfile.makedirs(f"{path}_temp")
+    raise tf.errors.ResourceExhaustedError(
+      None, None, "No space left on device"
+    )
+
+  with monkeypatch.context() as patch:
+    patch.setattr(tf.train.Checkpoint, "write", full)
+    with pytest.raises(errors.UserError) as raised:
+      _checkpoints(tmp_path, value).save(160)
+  text = str(raised.value)
+  assert "ckpt-160' cannot be written: No space left on device." in text
+  assert "The checkpoint of step 120 is whole" in text
+  assert not list(tmp_path.glob("ckpt-160*"))
+  assert _restored(tmp_path) == 120
+
+
+def test_memory_file_system_serves_as_a_folder():
+  """No appending, no locks, nothing but tf.io.gfile."""
+  directory = "ram://test_checkpoints/run"
+  _saved(directory, range(1, 5), keep=2)
+  assert checkpoints.kept_steps(directory) == [3, 4]
+  (data,) = tf.io.gfile.glob(f"{directory}/ckpt-4.data*")
+  workdir.write_text(data, "torn")
+  told = []
+  assert checkpoints.newest_intact(directory, tell=told.append) == 3
+  assert len(told) == 1

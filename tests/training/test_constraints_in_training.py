@@ -26,7 +26,7 @@ def _registered(monkeypatch):
 @pytest.fixture(autouse=True)
 def _without_pictures(monkeypatch):
   """Nobody looks at them, and they take a second each."""
-  monkeypatch.setattr(report, "_draw", lambda *_: None)
+  monkeypatch.setattr(report, "_draw", lambda *_: {})
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ _CONFIG = tiny.config(
 def finished(tmp_path_factory):
   """The folder, what training gave back, and its warnings."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(report, "_draw", lambda *_: None)
+    patch.setattr(report, "_draw", lambda *_: {})
     patch.setattr(report, "pictures", lambda *_: {})
     lines: list[str] = []
     patch.setattr(progress.Progress, "warn", lambda _, text: lines.append(text))

@@ -16,7 +16,7 @@ _ASKED = AutoKappa(25.0)
 
 @pytest.fixture(autouse=True)
 def _without_pictures(monkeypatch):
-  monkeypatch.setattr(report, "_draw", lambda *_: None)
+  monkeypatch.setattr(report, "_draw", lambda *_: {})
   monkeypatch.setattr(report, "pictures", lambda *_: {})
 
 
@@ -90,6 +90,7 @@ def test_probe_that_learned_nothing_proposes_nothing(monkeypatch):
     ({"objective": "elbo"}, "needs an objective with constraints; elbo"),
     ({"constraint": ("pncc:0.7",)}, "exclude each other; got kappa=auto:p25"),
     ({"num_steps": 0}, "`num_steps` must be positive"),
+    ({"strategy": "multi_worker"}, "a number under --strategy=multi_worker"),
   ],
 )
 def test_mistake_is_found_before_any_probe(overrides, message):

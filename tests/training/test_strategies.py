@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices by name, and more than one run in a process."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,3 +41,81 @@ def test_second_strategy_of_a_process_reduces_other_shapes():
 
     for result in reduce(tf.ones([size])):
       np.testing.assert_array_equal(result, 4.0 * np.ones(size))
+
+
+def _tf_config(cluster=None, task=None):
+  cluster = {"worker": ["a:1", "b:2"]} if cluster is None else cluster
+  task = {"type": "worker", "index": 0} if task is None else task
+  return json.dumps({"cluster": cluster, "task": task})
+
+
+@pytest.mark.parametrize(
+  "text",
+  [
+    _tf_config(),
+    _tf_config(
+      {"chief": ["[::1]:80"], "worker": ["b:2"]}, {"type": "chief", "index": 0}
+    ),
+  ],
+)
+def test_tf_config_of_a_job_is_taken(text):
+  assert strategies.check_tf_config(text) == text
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    (None, "needs the environment variable TF_CONFIG on every worker"),
+    ("", "it is not set"),
+    ('{"cluster": ', "`TF_CONFIG` must be JSON, as "),
+    ("[]", "must be a record; got []"),
+    (
+      '{"task": {}}',
+      'must have "cluster", addresses by kind of task; got None',
+    ),
+    (_tf_config({"ps": ["a:1"]}), "chief and worker alone; got ps"),
+    (_tf_config({"worker": []}), "a list of HOST:PORT for 'worker'; got []"),
+    (_tf_config({"worker": ["a"]}), "HOST:PORT for 'worker'; got ['a']"),
+    (_tf_config({"chief": ["a:1", "b:1"]}), "must have one chief"),
+    (_tf_config(task={}), 'must have "task", with a "type" out of'),
+    (_tf_config(task={"type": "chief", "index": 0}), "out of ['worker']"),
+    (_tf_config(task={"type": "worker"}), 'whole number "index"; got None'),
+    (_tf_config(task={"type": "worker", "index": "1"}), '"index"; got 1'),
+    (
+      _tf_config(task={"type": "worker", "index": 2}),
+      "a task \"index\" below the 2 of 'worker'; got 2",
+    ),
+    (_tf_config(task={"type": "worker", "index": -1}), "got -1"),
+  ],
+)
+def test_mistake_in_tf_config_is_named(text, message, monkeypatch):
+  monkeypatch.delenv("TF_CONFIG", raising=False)
+  if text is not None:
+    monkeypatch.setenv("TF_CONFIG", text)
+  with pytest.raises(errors.UserError) as raised:
+    strategies.make("multi_worker")
+  assert message in str(raised.value)
+  assert "\n" not in str(raised.value)
+
+
+def test_job_that_comes_too_late_is_refused(monkeypatch):
+  """Devices of several workers are fixed before the first operation."""
+  tf.constant(1.0)
+  monkeypatch.setenv("TF_CONFIG", _tf_config())
+  with pytest.raises(errors.UserError, match="before TensorFlow runs anything"):
+    strategies.make("multi_worker")
+
+
+def test_machine_without_a_tpu_is_told_in_one_line():
+  with pytest.raises(errors.UserError) as raised:
+    strategies.make("tpu", tpu="local")
+  assert "`strategy` tpu needs a TPU; 'local' is none" in str(raised.value)
+  assert "\n" not in str(raised.value)
+
+
+def test_one_process_is_its_own_chief():
+  for name in ("one", "mirrored"):
+    workers = strategies.Workers(strategies.make(name))
+    assert (workers.count, workers.is_chief) == (1, True)
+    assert workers.from_chief(7) == 7
+    assert workers.any(True) and not workers.any(False)

@@ -34,7 +34,7 @@ def _train(config, workdir=None, **arguments):
 @pytest.fixture
 def without_pictures(monkeypatch):
   """For runs whose pictures nobody looks at; they take a second each."""
-  monkeypatch.setattr(report, "_draw", lambda *_: None)
+  monkeypatch.setattr(report, "_draw", lambda *_: {})
   monkeypatch.setattr(report, "pictures", lambda *_: {})
 
 

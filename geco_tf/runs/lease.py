@@ -1,0 +1,152 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Who writes a run's folder, so that two runs never write the same one.
+
+Object stores have neither locks nor exclusive creation. A lease is a file with
+its owner's name, written anew every few seconds. Its owner looks again before
+each checkpoint whether it still is: of two runs that began in the same instant,
+the one whose name stands there goes on, and the other stops.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from typing import Any
+
+import tensorflow as tf
+
+from geco_tf import errors
+from geco_tf.runs import workdir as workdir_lib
+
+HEARTBEAT_SECONDS = 10.0
+# After so long without a heartbeat the owner is taken for dead.
+STALE_SECONDS = 60.0
+
+# Tokens of the leases that this process holds.
+_held: set[str] = set()
+
+
+class Lease:
+  """The right to write a folder; a context that gives it back at its end."""
+
+  def __init__(self, folder: workdir_lib.Workdir):
+    """Args: folder: to be written; must exist when the context is entered."""
+    self._folder = folder
+    self._path = folder.file("lease.json")
+    self._token = uuid.uuid4().hex
+    self._owner = {
+      **_machine(),
+      "pid": os.getpid(),
+      "started": time.time(),
+      "token": self._token,
+    }
+    self._ended = threading.Event()
+    self._heart = threading.Thread(target=self._beat_until_ended, daemon=True)
+
+  def __enter__(self) -> "Lease":
+    """Takes the lease.
+
+    Raises:
+      UserError: if another run that lives has it.
+    """
+    owner = self._read()
+    if owner is not None and (holder := _living_holder(owner)) is not None:
+      raise errors.UserError(
+        f"`workdir` {self._folder.path!r} is being written by {holder}. Choose "
+        "another workdir, or wait until that run has ended."
+      )
+    self._write()
+    _held.add(self._token)
+    self._heart.start()
+    return self
+
+  def __exit__(self, *details: Any) -> None:
+    self._ended.set()
+    self._heart.join()
+    _held.discard(self._token)
+    try:
+      if self._is_ours():
+        tf.io.gfile.remove(self._path)
+    except (tf.errors.OpError, OSError):
+      pass  # Of a folder that went away; the lease ends by its age.
+
+  def check(self) -> None:
+    """Raises a UserError if another run has taken the folder over."""
+    owner = self._read()
+    if owner is not None and owner["token"] != self._token:
+      raise errors.UserError(
+        f"`workdir` {self._folder.path!r} was taken over by process "
+        f"{owner['pid']} on {owner['host']}; this run stops and writes "
+        "nothing more."
+      )
+
+  def _beat_until_ended(self) -> None:
+    while not self._ended.wait(HEARTBEAT_SECONDS):
+      try:
+        if not self._is_ours():
+          return
+        self._write()
+      except (tf.errors.OpError, OSError):
+        pass  # A full disk is the next checkpoint's to tell.
+
+  def _is_ours(self) -> bool:
+    owner = self._read()
+    return owner is not None and owner["token"] == self._token
+
+  def _write(self) -> None:
+    content = {**self._owner, "heartbeat": time.time()}
+    with workdir_lib.explained_writes(self._folder.path):
+      workdir_lib.write_json(self._path, content)
+
+  def _read(self) -> dict[str, Any] | None:
+    """What stands in the file; None without one, or if it is torn."""
+    try:
+      with tf.io.gfile.GFile(self._path) as f:
+        owner = json.load(f)
+    except (tf.errors.NotFoundError, ValueError):
+      return None
+    known = ("host", "pid", "token", "heartbeat")
+    is_owner = isinstance(owner, dict) and all(name in owner for name in known)
+    return owner if is_owner else None
+
+
+def _living_holder(owner: dict[str, Any]) -> str | None:
+  """Who holds the lease, in words; None if nobody does any more."""
+  name = f"process {owner['pid']} on {owner['host']}"
+  if all(owner.get(name) == value for name, value in _machine().items()):
+    if owner["pid"] == os.getpid():
+      return "this process" if owner["token"] in _held else None
+    if not _is_alive(owner["pid"]):
+      return None
+  age = time.time() - owner["heartbeat"]
+  if age >= STALE_SECONDS:
+    return None
+  return (
+    f"{name} (last heard of {max(0.0, age):.0f} s ago; after "
+    f"{STALE_SECONDS:.0f} s of silence it may be taken over)"
+  )
+
+
+def _is_alive(pid: int) -> bool:
+  try:
+    os.kill(pid, 0)
+  except ProcessLookupError:
+    return False
+  except PermissionError:
+    pass
+  return True
+
+
+def _machine() -> dict[str, str | None]:
+  """Where a process number means this process.
+
+  Containers may share a host's name and have numbers of their own.
+  """
+  try:
+    namespace = os.readlink("/proc/self/ns/pid")
+  except OSError:  # No Linux.
+    namespace = None
+  return {"host": socket.gethostname(), "namespace": namespace}

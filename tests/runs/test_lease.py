@@ -1,0 +1,115 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Two runs never write one folder, and a dead one's folder can be taken."""
+
+import contextlib
+import subprocess
+import time
+
+import pytest
+
+from geco_tf import errors, runs
+from geco_tf.runs import lease as lease_lib
+from geco_tf.runs import workdir as workdir_lib
+
+
+@pytest.fixture(params=["disk", "memory"])
+def folder(request, tmp_path):
+  path = str(tmp_path / "run")
+  if request.param == "memory":
+    path = f"ram://{path}"
+  folder = runs.Workdir(path)
+  folder.create()
+  return folder
+
+
+def _leave(folder, **changes):
+  """A lease as another process leaves it."""
+  with lease_lib.Lease(folder):
+    owner = workdir_lib.read_json(folder.file("lease.json"))
+  owner = {**owner, "token": "other", "heartbeat": time.time(), **changes}
+  workdir_lib.write_json(folder.file("lease.json"), owner)
+
+
+@contextlib.contextmanager
+def _other_process():
+  with subprocess.Popen(["sleep", "60"]) as process:
+    yield process
+    process.kill()
+
+
+def test_second_run_is_refused_while_the_first_one_lives(folder):
+  with (
+    lease_lib.Lease(folder) as first,
+    pytest.raises(errors.UserError, match="is being written by this process"),
+    lease_lib.Lease(folder),
+  ):
+    pass
+  first.check()
+  assert not workdir_lib.exists(folder.file("lease.json"))
+  with lease_lib.Lease(folder):
+    pass
+
+
+def test_living_process_of_this_machine_is_named(folder):
+  with _other_process() as process:
+    _leave(folder, pid=process.pid)
+    with (
+      pytest.raises(errors.UserError, match=f"by process {process.pid} on "),
+      lease_lib.Lease(folder),
+    ):
+      pass
+
+
+def test_dead_process_of_this_machine_is_succeeded_at_once(folder):
+  with _other_process() as process:
+    pass
+  _leave(folder, pid=process.pid)
+  with lease_lib.Lease(folder) as lease:
+    lease.check()
+
+
+@pytest.mark.parametrize(("age", "is_stale"), [(50.0, False), (61.0, True)])
+@pytest.mark.parametrize(
+  "elsewhere", [{"host": "elsewhere"}, {"namespace": "pid:[1]"}]
+)
+def test_other_machine_is_succeeded_after_its_silence(
+  folder, age, is_stale, elsewhere
+):
+  _leave(folder, heartbeat=time.time() - age, **elsewhere)
+  refused = contextlib.nullcontext()
+  if not is_stale:
+    refused = pytest.raises(errors.UserError, match="50 s ago; after 60 s")
+  with refused, lease_lib.Lease(folder) as lease:
+    lease.check()
+
+
+def test_owner_that_was_succeeded_stops_and_leaves_the_other_one(folder):
+  with lease_lib.Lease(folder) as lease:
+    owner = workdir_lib.read_json(folder.file("lease.json"))
+    owner = {**owner, "host": "elsewhere", "pid": 7, "token": "x"}
+    workdir_lib.write_json(folder.file("lease.json"), owner)
+    with pytest.raises(errors.UserError, match="taken over by process 7 on el"):
+      lease.check()
+  assert workdir_lib.read_json(folder.file("lease.json"))["token"] == "x"
+
+
+def test_heart_beats_and_ends_with_the_lease(folder, monkeypatch):
+  monkeypatch.setattr(lease_lib, "HEARTBEAT_SECONDS", 0.01)
+
+  def heartbeat():
+    return workdir_lib.read_json(folder.file("lease.json"))["heartbeat"]
+
+  with lease_lib.Lease(folder) as lease:
+    first, tries = heartbeat(), 0
+    while heartbeat() == first and tries < 100_000:
+      tries += 1
+    assert heartbeat() > first
+  assert not lease._heart.is_alive()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
+def test_torn_lease_is_nobodys(folder, content):
+  workdir_lib.write_text(folder.file("lease.json"), content)
+  with lease_lib.Lease(folder) as lease:
+    lease.check()
