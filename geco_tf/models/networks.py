@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutional encoder and decoder for small square images."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,32 @@ def _widths(channels: int, num_layers: int) -> tuple[int, ...]:
   return tuple(channels * min(2**level, 2) for level in range(num_layers))
 
 
+# What a network may compute in, by Sonnet's own means: inputs and variables are
+# cast where they are used and the result is float32. Variables stay float32; so
+# does the first call, which creates them.
+PRECISIONS = ("float32", "bfloat16")
+_in_the_scopes_precision = snt.mixed_precision.modes([tf.bfloat16])
+
+
+def computed_in(precision: str) -> contextlib.AbstractContextManager[None]:
+  """The scope whose networks compute in a precision.
+
+  Sonnet keeps it in a global: calls in several threads must not overlap, and
+  those of a `MirroredStrategy`'s replicas do not.
+  """
+  if precision == "float32":
+    return contextlib.nullcontext()
+  return snt.mixed_precision.scope(tf.as_dtype(precision))
+
+
+def check_precision(precision: str) -> None:
+  """Raises UserError for a precision that networks do not have."""
+  if precision not in PRECISIONS:
+    raise errors.UserError(
+      f"`precision` must be {' or '.join(PRECISIONS)}; got {precision!r}."
+    )
+
+
 class ConvEncoder(snt.Module):
   """Images to feature vectors: convolutions of stride 2, then a dense layer.
 
@@ -132,6 +159,7 @@ class ConvEncoder(snt.Module):
     self._flatten = snt.Flatten()
     self._dense = snt.Linear(hidden_size, name="dense")
 
+  @_in_the_scopes_precision
   def __call__(self, images: tf.Tensor) -> tf.Tensor:
     """Images [B, H, W, C], in [0, 1], to features [B, hidden_size]."""
     # Centred, because pixels in [0, 1] would drive every bias the same way.
@@ -199,9 +227,14 @@ class ConvDecoder(snt.Module):
 
   def __call__(self, latents: tf.Tensor) -> tf.Tensor:
     """Latents [B, d] to the mean images [B, H, W, C]."""
+    # Rounding the mean itself would lose more than rounding its logit.
+    return tf.sigmoid(self._logits(latents))
+
+  @_in_the_scopes_precision
+  def _logits(self, latents: tf.Tensor) -> tf.Tensor:
     hidden = tf.nn.elu(self._dense(latents))
     maps = tf.nn.elu(self._to_maps(hidden))
     maps = tf.reshape(maps, [-1] + self._coarsest)
     for conv in self._convs[:-1]:
       maps = tf.nn.elu(conv(maps))
-    return tf.sigmoid(self._convs[-1](maps))
+    return self._convs[-1](maps)

@@ -23,7 +23,8 @@ class VAE(snt.Module):
   KL, in nats: closed form for mean field; for other posteriors the estimate
   ln q(z|x) − ln π(z) from the one sample z, which is negative at times.
 
-  Variables are created at the first call. The noise is a function of the seed
+  Variables are created at the first call, which is float32's whatever the
+  precision: let it be an eager one. The noise is a function of the seed
   alone, so replicas (`noise.ReplicaSeed`) do not change it.
   """
 
@@ -37,6 +38,7 @@ class VAE(snt.Module):
     coupling_width: int = 128,
     channels: int = 24,
     hidden_size: int = 384,
+    precision: str = "float32",
     name: str | None = None,
   ):
     """Makes the layers, but none of their variables.
@@ -49,12 +51,16 @@ class VAE(snt.Module):
       coupling_width: of the posterior, if it has couplings.
       channels: of the convolutions next to the image.
       hidden_size: of the dense layers.
+      precision: "float32", or "bfloat16", of encoder and decoder: weights,
+        latents, the posterior's own layers and densities are float32.
       name: of the module.
 
     Raises:
       UserError: if the posterior is unknown or a value does not fit.
     """
     super().__init__(name=name)
+    networks.check_precision(precision)
+    self._precision = precision
     self.image_shape = networks.check_image_shape(image_shape)
     self.latent_size = latent_size
     self._posterior = posteriors.registry.build(
@@ -160,7 +166,8 @@ class VAE(snt.Module):
         f"`latents` must have the shape [B, {self.latent_size}]; got "
         f"{latents.shape}."
       )
-    return self._decoder(latents)
+    with networks.computed_in(self._precision):
+      return self._decoder(latents)
 
   def posterior(
     self, images: tf.Tensor, context: tf.Tensor | None = None
@@ -185,9 +192,9 @@ class VAE(snt.Module):
     networks.check_no_context(context, "the model 'vae'")
     images = tf.convert_to_tensor(images)
     networks.check_images(images, self.image_shape)
-    # Here and in `decode` is where a precision of the networks' own would start
-    # and end: latents, densities and KL stay float32.
-    hidden = self._encoder(tf.cast(images, tf.float32))
+    # Here and in `decode` a precision of the networks' own starts and ends.
+    with networks.computed_in(self._precision):
+      hidden = self._encoder(tf.cast(images, tf.float32))
     return self._posterior.features(hidden)
 
   def pairwise_log_prob(self, latents: tf.Tensor, features: Any) -> tf.Tensor:
