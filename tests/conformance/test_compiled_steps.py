@@ -113,9 +113,11 @@ def test_step_compiles_whole_on_one_device():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("variant", _VARIANTS)
-def test_passes_compile_on_each_of_two_devices(variant):
-  _check(*_after_steps(variant, strategy=two_devices.strategy()))
+def test_passes_compile_on_each_of_two_devices(variant, precision):
+  strategy = two_devices.strategy()
+  _check(*_after_steps(variant, strategy=strategy, precision=precision))
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from geco_tf import models
 from geco_tf.models import noise, posteriors
-from geco_tf.runs import build
+from geco_tf.runs import build, export
 from tests.conformance import registered, variants
 
 _SHAPE = (8, 8, 1)
@@ -195,6 +195,24 @@ def test_xla_equals_eager_given_the_latents(variant):
   _close(log_q, outputs.log_q, atol=1e-3)
   _close(decoded, outputs.reconstruction)
   assert np.all(np.isfinite(kl))
+
+
+@pytest.mark.slow
+@_EVERY
+def test_exported_graphs_equal_the_model(variant, tmp_path):
+  model, context = _shared(variant), _context(variant)
+  context_shape = None if context is None else _CONTEXT
+  export.save(export.Servable(model, _SHAPE, context_shape), str(tmp_path))
+  loaded = tf.saved_model.load(str(tmp_path))
+  more = {} if context is None else {"context": context}
+  outputs, seed = _outputs(variant), tf.constant(_SEED)
+  encoded = loaded.encode(_images(), seed, **more)
+  _close([encoded["latents"], encoded["kl"]], [outputs.latents, outputs.kl])
+  decoded = loaded.decode(outputs.latents, **more)["decoded"]
+  _close(decoded, outputs.reconstruction)
+  more = more or {"count": tf.constant(_B)}
+  samples = loaded.sample(seed=seed, **more)["samples"]
+  _close(samples, model.sample(_B, context, seed=seed))
 
 
 @_EVERY
