@@ -23,8 +23,7 @@ class VAE(snt.Module):
   KL, in nats: closed form for mean field; for other posteriors the estimate
   ln q(z|x) − ln π(z) from the one sample z, which is negative at times.
 
-  Variables are created at the first call, which is float32's whatever the
-  precision: let it be an eager one. The noise is a function of the seed
+  Variables are created at the first call. The noise is a function of the seed
   alone, so replicas (`noise.ReplicaSeed`) do not change it.
   """
 
@@ -59,8 +58,6 @@ class VAE(snt.Module):
       UserError: if the posterior is unknown or a value does not fit.
     """
     super().__init__(name=name)
-    networks.check_precision(precision)
-    self._precision = precision
     self.image_shape = networks.check_image_shape(image_shape)
     self.latent_size = latent_size
     self._posterior = posteriors.registry.build(
@@ -72,10 +69,18 @@ class VAE(snt.Module):
       },
     )
     self._encoder = networks.ConvEncoder(
-      image_shape, channels=channels, hidden_size=hidden_size, name="encoder"
+      image_shape,
+      channels=channels,
+      hidden_size=hidden_size,
+      precision=precision,
+      name="encoder",
     )
     self._decoder = networks.ConvDecoder(
-      image_shape, channels=channels, hidden_size=hidden_size, name="decoder"
+      image_shape,
+      channels=channels,
+      hidden_size=hidden_size,
+      precision=precision,
+      name="decoder",
     )
 
   def __call__(
@@ -166,8 +171,7 @@ class VAE(snt.Module):
         f"`latents` must have the shape [B, {self.latent_size}]; got "
         f"{latents.shape}."
       )
-    with networks.computed_in(self._precision):
-      return self._decoder(latents)
+    return self._decoder(latents)
 
   def posterior(
     self, images: tf.Tensor, context: tf.Tensor | None = None
@@ -192,9 +196,7 @@ class VAE(snt.Module):
     networks.check_no_context(context, "the model 'vae'")
     images = tf.convert_to_tensor(images)
     networks.check_images(images, self.image_shape)
-    # Here and in `decode` a precision of the networks' own starts and ends.
-    with networks.computed_in(self._precision):
-      hidden = self._encoder(tf.cast(images, tf.float32))
+    hidden = self._encoder(tf.cast(images, tf.float32))
     return self._posterior.features(hidden)
 
   def pairwise_log_prob(self, latents: tf.Tensor, features: Any) -> tf.Tensor:

@@ -68,14 +68,14 @@ class TrainStep:
     self._weight_average = weight_average
     self._has_labels = has_labels
     self.variables = trainable_variables(model, objective)
-    is_alone = strategy.num_replicas_in_sync == 1
     # A TPU's `strategy.run` compiles whatever it is given.
     xla = xla and not isinstance(strategy, tf.distribute.TPUStrategy)
+    is_whole = xla and _is_alone(strategy)
     self._gradients = tf.function(
-      self._forward_and_backward, jit_compile=(xla and not is_alone) or None
+      self._forward_and_backward, jit_compile=(xla and not is_whole) or None
     )
     self._replica_step = self._step
-    if xla and is_alone:
+    if is_whole:
       self._replica_step = tf.function(self._step, jit_compile=True)
     self._metric_names: tuple[str, ...] = ()
 
@@ -181,6 +181,17 @@ class TrainStep:
     scale = tf.where(is_finite, scale, 0.0)
     safe = [tf.math.multiply_no_nan(g, scale) for g in gradients]
     return safe, tf.cast(~is_finite, tf.float32)
+
+
+def _is_alone(strategy: tf.distribute.Strategy) -> bool:
+  """Whether nothing is reduced; a mirrored strategy of one device reduces."""
+  mirrored = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+  )
+  return strategy.num_replicas_in_sync == 1 and not isinstance(
+    strategy, mirrored
+  )
 
 
 def trainable_variables(
