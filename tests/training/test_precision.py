@@ -16,17 +16,17 @@ def test_bfloat16_holds_kappa_at_nearly_the_same_kl(tmp_path, monkeypatch):
   summaries = {}
   for precision in ("float32", "bfloat16"):
     config = runs.presets.get("digits").replace(
-      precision=precision, num_steps=2_000, kappa=0.12
+      precision=precision, num_steps=2_000, kappa=0.15
     )
     trained = training.train(
       config, workdir=str(tmp_path / precision), show_progress=False
     )
     summaries[precision] = trained.summary
     for key, value in tiny.checkpointed(tmp_path / precision).items():
-      assert value.dtype in (np.float32, np.int32, np.int64, object), key
+      # Numbers that are not whole; bfloat16's kind is another.
+      assert value.dtype == np.float32 or value.dtype.kind in "iubOS", key
   exact, rough = summaries["float32"], summaries["bfloat16"]
-  print(exact, rough, sep="\n")
   assert exact["satisfied"] and rough["satisfied"]
-  np.testing.assert_allclose(rough["rmse"], 0.12, rtol=0.03)
+  np.testing.assert_allclose(rough["rmse"], exact["rmse"], rtol=0.01)
   # Two seeds of one precision differ by a few percent.
   np.testing.assert_allclose(rough["kl"], exact["kl"], rtol=0.1)
