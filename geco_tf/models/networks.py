@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutional encoder and decoder for small square images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from geco_tf import errors
 
+PRECISIONS = ("float32", "bfloat16")
 MIN_SIDE = 8
 MAX_SIDE = 64
 _COARSEST_SIDE = 8
@@ -95,6 +96,50 @@ def _widths(channels: int, num_layers: int) -> tuple[int, ...]:
   return tuple(channels * min(2**level, 2) for level in range(num_layers))
 
 
+def check_precision(precision: str) -> None:
+  """Raises UserError for a precision that networks do not have."""
+  if precision not in PRECISIONS:
+    raise errors.UserError(
+      f"`precision` must be {' or '.join(PRECISIONS)}; got {precision!r}."
+    )
+
+
+def _computed_in(
+  precision: str,
+  module: snt.Module,
+  function: Callable[[tf.Tensor], tf.Tensor],
+  inputs: tf.Tensor,
+) -> tf.Tensor:
+  """A function of a module in a precision; its variables stay float32.
+
+  Sonnet casts variables where they are read, by a global: calls in several
+  threads must not overlap, and those of a `MirroredStrategy`'s replicas do not.
+
+  Args:
+    precision: one of PRECISIONS.
+    module: whose variables the function reads.
+    function: of the inputs.
+    inputs: [B, ...], float32.
+
+  Returns:
+    What the function gives, as float32.
+  """
+  if precision == "float32":
+    return function(inputs)
+  if not _has_variables(module):
+    function(inputs[:1])  # Creates them, in the type of the inputs.
+  dtype = tf.as_dtype(precision)
+  with snt.custom_variable_getter(lambda variable: tf.cast(variable, dtype)):
+    return tf.cast(function(tf.cast(inputs, dtype)), tf.float32)
+
+
+def _has_variables(module: snt.Module) -> bool:
+  try:
+    return bool(module.variables)
+  except ValueError:  # Sonnet's, for a module without any.
+    return False
+
+
 class ConvEncoder(snt.Module):
   """Images to feature vectors: convolutions of stride 2, then a dense layer.
 
@@ -109,6 +154,7 @@ class ConvEncoder(snt.Module):
     *,
     channels: int = 24,
     hidden_size: int = 384,
+    precision: str = "float32",
     name: str | None = None,
   ):
     """Makes the layers, but none of their variables.
@@ -117,28 +163,36 @@ class ConvEncoder(snt.Module):
       image_shape: (side, side, channels), a side from 8 to 64.
       channels: channels after the first convolution.
       hidden_size: length of the feature vector.
+      precision: "float32", or "bfloat16", of the products; variables, inputs
+        and outputs are float32.
       name: of the module.
 
     Raises:
-      UserError: if the shape does not fit, or a size is below 1.
+      UserError: if the shape does not fit, a size is below 1, or the precision
+        is unknown.
     """
     super().__init__(name=name)
+    check_precision(precision)
+    self._precision = precision
     side, _, _ = check_image_shape(image_shape)
     check_positive(channels=channels, hidden_size=hidden_size)
     self._convs = [
       snt.Conv2D(width, _KERNEL_SIZE, stride=2, name=f"conv_{level}")
       for level, width in enumerate(_widths(channels, len(sides(side)) - 1))
     ]
-    self._flatten = snt.Flatten()
+    self._to_vector = snt.Flatten()
     self._dense = snt.Linear(hidden_size, name="dense")
 
   def __call__(self, images: tf.Tensor) -> tf.Tensor:
     """Images [B, H, W, C], in [0, 1], to features [B, hidden_size]."""
+    return _computed_in(self._precision, self, self._features, images)
+
+  def _features(self, images: tf.Tensor) -> tf.Tensor:
     # Centred, because pixels in [0, 1] would drive every bias the same way.
     maps = 2.0 * images - 1.0
     for conv in self._convs:
       maps = tf.nn.elu(conv(maps))
-    return tf.nn.elu(self._dense(self._flatten(maps)))
+    return tf.nn.elu(self._dense(self._to_vector(maps)))
 
 
 class ConvDecoder(snt.Module):
@@ -156,6 +210,7 @@ class ConvDecoder(snt.Module):
     *,
     channels: int = 24,
     hidden_size: int = 384,
+    precision: str = "float32",
     name: str | None = None,
   ):
     """Makes the layers, but none of their variables.
@@ -164,12 +219,17 @@ class ConvDecoder(snt.Module):
       image_shape: (side, side, channels), a side from 8 to 64.
       channels: channels before the last transposed convolution.
       hidden_size: length of the first hidden layer.
+      precision: "float32", or "bfloat16", of the products; variables, inputs
+        and outputs are float32.
       name: of the module.
 
     Raises:
-      UserError: if the shape does not fit, or a size is below 1.
+      UserError: if the shape does not fit, a size is below 1, or the precision
+        is unknown.
     """
     super().__init__(name=name)
+    check_precision(precision)
+    self._precision = precision
     side, _, image_channels = check_image_shape(image_shape)
     check_positive(channels=channels, hidden_size=hidden_size)
     chain = sides(side)
@@ -199,9 +259,15 @@ class ConvDecoder(snt.Module):
 
   def __call__(self, latents: tf.Tensor) -> tf.Tensor:
     """Latents [B, d] to the mean images [B, H, W, C]."""
+    # Rounding the mean itself would lose more than rounding its logit.
+    return tf.sigmoid(
+      _computed_in(self._precision, self, self._logits, latents)
+    )
+
+  def _logits(self, latents: tf.Tensor) -> tf.Tensor:
     hidden = tf.nn.elu(self._dense(latents))
     maps = tf.nn.elu(self._to_maps(hidden))
     maps = tf.reshape(maps, [-1] + self._coarsest)
     for conv in self._convs[:-1]:
       maps = tf.nn.elu(conv(maps))
-    return tf.sigmoid(self._convs[-1](maps))
+    return self._convs[-1](maps)

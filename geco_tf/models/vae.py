@@ -37,6 +37,7 @@ class VAE(snt.Module):
     coupling_width: int = 128,
     channels: int = 24,
     hidden_size: int = 384,
+    precision: str = "float32",
     name: str | None = None,
   ):
     """Makes the layers, but none of their variables.
@@ -49,6 +50,8 @@ class VAE(snt.Module):
       coupling_width: of the posterior, if it has couplings.
       channels: of the convolutions next to the image.
       hidden_size: of the dense layers.
+      precision: "float32", or "bfloat16", of encoder and decoder: weights,
+        latents, the posterior's own layers and densities are float32.
       name: of the module.
 
     Raises:
@@ -66,10 +69,18 @@ class VAE(snt.Module):
       },
     )
     self._encoder = networks.ConvEncoder(
-      image_shape, channels=channels, hidden_size=hidden_size, name="encoder"
+      image_shape,
+      channels=channels,
+      hidden_size=hidden_size,
+      precision=precision,
+      name="encoder",
     )
     self._decoder = networks.ConvDecoder(
-      image_shape, channels=channels, hidden_size=hidden_size, name="decoder"
+      image_shape,
+      channels=channels,
+      hidden_size=hidden_size,
+      precision=precision,
+      name="decoder",
     )
 
   def __call__(
@@ -185,8 +196,6 @@ class VAE(snt.Module):
     networks.check_no_context(context, "the model 'vae'")
     images = tf.convert_to_tensor(images)
     networks.check_images(images, self.image_shape)
-    # Here and in `decode` is where a precision of the networks' own would start
-    # and end: latents, densities and KL stay float32.
     hidden = self._encoder(tf.cast(images, tf.float32))
     return self._posterior.features(hidden)
 

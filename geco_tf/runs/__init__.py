@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configs, names → objects, checkpoints and a run's folder."""
 
-from geco_tf.runs import build, checkpoints, presets, specs, workdir
+from geco_tf.runs import (
+  build,
+  checkpoints,
+  export,
+  presets,
+  specs,
+  workdir,
+)
 from geco_tf.runs.classifiers import ClassifierConfig, load_classifier
 from geco_tf.runs.config import Config, validate
 from geco_tf.runs.load import kept_steps, load
@@ -14,6 +21,7 @@ __all__ = [
   "Workdir",
   "build",
   "checkpoints",
+  "export",
   "kept_steps",
   "load",
   "load_classifier",

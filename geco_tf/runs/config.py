@@ -41,7 +41,7 @@ class Config(base_config.BaseConfig):
   draw_hidden_size: int = _field(32, "channels of conv_draw's cores.")
   latent_channels: int = _field(4, "channels of conv_draw's latents, a step.")
   precision: str = _field(
-    "float32", "of conv_draw's convolutions: float32 or bfloat16."
+    "float32", "of the networks' products: float32 or bfloat16."
   )
   model_option: tuple[str, ...] = _field(
     (), "NAME=VALUE, an argument of a registered model; repeatable."
@@ -90,7 +90,7 @@ class Config(base_config.BaseConfig):
   strategy: str = _field("one", "one, mirrored, multi_worker or tpu.")
   tpu: str | None = _field(None, "name or address of the TPU, or local.")
   virtual_devices: int = _field(1, "logical CPUs to split this machine into.")
-  xla: bool = _field(False, "compile forward and backward pass.")
+  xla: bool = _field(False, "compile the step: on several devices, its passes.")
   steps_per_call: int = _field(50, "steps between looks at the host.")
   # What is written.
   log_every: int = _field(100, "steps between rows of metrics.")

@@ -28,8 +28,9 @@ class TrainStep:
   """Runs steps under a strategy.
 
   Forward and backward pass are a function of this replica's batch alone, which
-  XLA may compile; what crosses replicas (the mean of the gradients, the
-  constraints' sums) and what assigns stays outside of it.
+  XLA may compile on any device; what crosses replicas (the mean of the
+  gradients, the constraints' sums) and what assigns is compiled with them where
+  there is one device, or a TPU, and stays outside elsewhere.
   """
 
   def __init__(
@@ -56,7 +57,7 @@ class TrainStep:
       gradient_clip: largest global norm of the averaged gradient.
       weight_average: updated after each step.
       has_labels: whether the batches' labels mean anything.
-      xla: whether to compile forward and backward pass.
+      xla: whether to compile; a TPU always does.
     """
     self._strategy = strategy
     self._model = model
@@ -67,9 +68,15 @@ class TrainStep:
     self._weight_average = weight_average
     self._has_labels = has_labels
     self.variables = trainable_variables(model, objective)
+    # A TPU's `strategy.run` compiles whatever it is given.
+    xla = xla and not isinstance(strategy, tf.distribute.TPUStrategy)
+    is_whole = xla and _is_alone(strategy)
     self._gradients = tf.function(
-      self._forward_and_backward, jit_compile=xla or None
+      self._forward_and_backward, jit_compile=(xla and not is_whole) or None
     )
+    self._replica_step = self._step
+    if is_whole:
+      self._replica_step = tf.function(self._step, jit_compile=True)
     self._metric_names: tuple[str, ...] = ()
 
   @property
@@ -94,7 +101,7 @@ class TrainStep:
     rows = tf.TensorArray(tf.float32, size=count, infer_shape=False)
     for i in tf.range(count):
       step = first_step + tf.cast(i, tf.int64)
-      metrics = self._strategy.run(self._step, (next(iterator), step))
+      metrics = self._strategy.run(self._replica_step, (next(iterator), step))
       # Every replica has the same: they are reduced already.
       local = self._strategy.experimental_local_results(metrics)
       rows = rows.write(i, local[0])
@@ -174,6 +181,17 @@ class TrainStep:
     scale = tf.where(is_finite, scale, 0.0)
     safe = [tf.math.multiply_no_nan(g, scale) for g in gradients]
     return safe, tf.cast(~is_finite, tf.float32)
+
+
+def _is_alone(strategy: tf.distribute.Strategy) -> bool:
+  """Whether nothing is reduced; a mirrored strategy of one device reduces."""
+  mirrored = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+  )
+  return strategy.num_replicas_in_sync == 1 and not isinstance(
+    strategy, mirrored
+  )
 
 
 def trainable_variables(

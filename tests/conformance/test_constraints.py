@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from geco_tf import constraints, errors
+from tests.conformance import registered
 
 _B, _SIDE, _LATENTS = 3, 4, 2
 _SHAPE = (_B, _SIDE, _SIDE, 1)
@@ -50,7 +51,7 @@ def _inputs(dtype=np.float64):
   )
 
 
-def _value(constraint, x, theta):
+def _value(constraint, x, theta, rows=slice(None)):
   """The constraint where all that a model gives depends on θ."""
   x, theta = tf.convert_to_tensor(x), tf.convert_to_tensor(theta)
   latents = theta[:, :_LATENTS, 0, 0]
@@ -69,17 +70,17 @@ def _value(constraint, x, theta):
     x,
     decoder(latents) if is_of_the_decoder else theta,
     {
-      "labels": tf.range(tf.shape(x)[0]),
+      "labels": tf.range(_B)[rows],
       "kl": kl,
       "latents": latents,
       "decoder": decoder,
-      "noise": lambda shape: tf.constant(_NOISE),
+      "noise": lambda shape: tf.constant(_NOISE)[rows],
     },
   )
 
 
 def test_every_registered_constraint_is_covered():
-  assert set(_ARGUMENTS) == set(constraints.registry.names())
+  assert not registered.missing(constraints.registry, _ARGUMENTS)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -108,6 +109,19 @@ def test_float32_is_float64_rounded(name):
   np.testing.assert_allclose(
     value.initial_multiplier, exact.initial_multiplier, rtol=1e-5
   )
+
+
+@_EVERY
+def test_replicas_parts_are_those_of_the_whole(name):
+  """λ's first value is of the whole batch and is handed out by GECO."""
+  constraint, (x, theta) = _build(name), _inputs()
+  whole = _value(constraint, x, theta)
+  for rows in (slice(0, 2), slice(2, None)):
+    part = _value(constraint, x[rows], theta[rows], rows)
+    np.testing.assert_allclose(
+      part.violation, whole.violation[rows], rtol=1e-9, atol=1e-12
+    )
+    np.testing.assert_allclose(part.bound, whole.bound, rtol=1e-9)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])

@@ -9,10 +9,11 @@ import tensorflow as tf
 from geco_tf import objectives
 from geco_tf.models import VAEOutputs
 from geco_tf.runs import build
+from tests.conformance import registered
 from tests.distribution import two_devices
 from tests.training import tiny
 
-_NAMES = objectives.registry.names()
+_NAMES = registered.names(objectives.registry)
 _BATCH = 8
 _SHAPE = (_BATCH, 4, 4, 1)
 
@@ -61,6 +62,10 @@ def _step(objective, *batch):
 
 def _run(objective, steps, step_fn=_step):
   return [step_fn(objective, *_batch(i)) for i in steps]
+
+
+def test_every_registered_objective_is_covered():
+  assert not registered.missing(objectives.registry, _NAMES)
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -119,6 +124,30 @@ def test_graph_equals_eager(name):
     tf.nest.flatten(eager), tf.nest.flatten(graph), strict=True
   ):
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_loss_and_gradient_under_xla_equal_eager(name):
+  """The part of a step that --xla compiles; `update` is outside of it."""
+  objective = _build(name)
+  _run(objective, range(2))
+  images, reconstruction, kl = _batch(2)
+
+  def loss_and_gradients(reconstruction, kl):
+    sources = [reconstruction, kl, *objective.trainable_variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+      tape.watch(sources)
+      loss, statistics = _loss(objective, images, reconstruction, kl)
+    return loss, statistics, tape.gradient(loss, sources)
+
+  compiled = tf.function(loss_and_gradients, jit_compile=True)
+  for one, other in zip(
+    tf.nest.flatten(compiled(reconstruction, kl)),
+    tf.nest.flatten(loss_and_gradients(reconstruction, kl)),
+    strict=True,
+  ):
+    if other is not None:
+      np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", _NAMES)

@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every registered rule keeps to."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from geco_tf import errors, multipliers
+import geco_tf
+from geco_tf import constraints, errors, multipliers
+from tests.conformance import registered
 
 # Options that a rule cannot do without. A new rule needs a line here.
 _OPTIONS = {
@@ -39,7 +43,7 @@ def _run(rule, trace, shape, wrap=lambda f: f):
 
 
 def test_every_registered_rule_is_covered():
-  assert set(_OPTIONS) == set(multipliers.registry.names())
+  assert not registered.missing(multipliers.registry, _OPTIONS)
 
 
 @pytest.mark.parametrize("shape", _SHAPES, ids=str)
@@ -71,15 +75,41 @@ def test_multiplier_is_never_negative_nor_nan(name, violation):
   assert np.all(path >= 0.0)
 
 
+@pytest.mark.parametrize("xla", [None, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("shape", _SHAPES, ids=str)
 @pytest.mark.parametrize("name", _RULES)
-def test_graph_equals_eager(name, shape):
+def test_compiled_equals_eager(name, shape, xla):
   trace = [2.0, 0.7, -0.1, -0.4, 0.2, 0.0]
   eager, eager_state = _run(_build(name), trace, shape)
-  graph, graph_state = _run(_build(name), trace, shape, tf.function)
+  wrap = functools.partial(tf.function, jit_compile=xla)
+  graph, graph_state = _run(_build(name), trace, shape, wrap)
   np.testing.assert_allclose(graph, eager, rtol=1e-6)
   for a, b in zip(graph_state, eager_state, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_checkpoint_carries_the_whole_state(name, tmp_path):
+  def build():
+    error = constraints.ReconstructionError(kappa=0.2)
+    return geco_tf.GECO([error], update_rule=_build(name))
+
+  def run(geco, steps):
+    multipliers_ = []
+    for step in steps:
+      images = tf.random.stateless_uniform([4, 8], [7, step])
+      geco.update(geco.constraint_values(images, images * (1.0 - 0.2 * step)))
+      multipliers_.append(geco.multipliers["re"].numpy())
+    return multipliers_
+
+  straight, saved, resumed = (build() for _ in range(3))
+  for geco in (straight, saved):
+    run(geco, range(3))
+  path = tf.train.Checkpoint(geco=saved).write(str(tmp_path / "state"))
+  tf.train.Checkpoint(geco=resumed).read(path).assert_consumed()
+  there, here = run(straight, range(3, 6)), run(resumed, range(3, 6))
+  np.testing.assert_array_equal(there, here)
+  assert len(set(here)) > 1
 
 
 @pytest.mark.parametrize("name", _RULES)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from geco_tf import errors, runs
+from geco_tf import errors, models, runs
 from geco_tf.runs import build
 from tests.training import tiny
 
@@ -167,9 +167,12 @@ def test_context_for_an_unconditional_model_names_both_sides():
     build.build_model(tiny.config(), (8, 8, 1), (2, 8, 8, 1))
 
 
-def test_precision_of_a_model_without_one_is_refused():
+def test_precision_of_a_model_without_one_is_refused(monkeypatch):
+  builders = dict(models.registry._builders)
+  monkeypatch.setattr(models.registry, "_builders", builders)
+  models.register("plain", lambda image_shape: None)
   with pytest.raises(errors.UserError, match="`precision` must be float32"):
-    runs.validate(tiny.config(precision="bfloat16"))
+    runs.validate(tiny.config(model="plain", precision="bfloat16"))
 
 
 def test_model_option_reaches_the_model_and_wins():

@@ -1,0 +1,32 @@
+# Copyright 2026 The geco_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A run whose networks compute in bfloat16 holds κ as one in float32 does."""
+
+import numpy as np
+import pytest
+
+from geco_tf import runs, training
+from geco_tf.training import report
+from tests.training import tiny
+
+
+@pytest.mark.slow
+def test_bfloat16_holds_kappa_at_nearly_the_same_kl(tmp_path, monkeypatch):
+  monkeypatch.setattr(report, "_draw", lambda *_: None)
+  summaries = {}
+  for precision in ("float32", "bfloat16"):
+    config = runs.presets.get("digits").replace(
+      precision=precision, num_steps=2_000, kappa=0.15
+    )
+    trained = training.train(
+      config, workdir=str(tmp_path / precision), show_progress=False
+    )
+    summaries[precision] = trained.summary
+    for key, value in tiny.checkpointed(tmp_path / precision).items():
+      # Numbers that are not whole; bfloat16's kind is another.
+      assert value.dtype == np.float32 or value.dtype.kind in "iubOS", key
+  exact, rough = summaries["float32"], summaries["bfloat16"]
+  assert exact["satisfied"] and rough["satisfied"]
+  np.testing.assert_allclose(rough["rmse"], exact["rmse"], rtol=0.01)
+  # Two seeds of one precision differ by a few percent.
+  np.testing.assert_allclose(rough["kl"], exact["kl"], rtol=0.1)
