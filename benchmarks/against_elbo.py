@@ -7,8 +7,10 @@ r"""Is GECO's KL lower than that of the usual ELBOs, at equal RMSE and steps?
 
 Against β-ELBOs of three β, interpolated at GECO's RMSE; and against the ELBO
 with learned, closed-form and annealed σ by a GECO run whose κ is the RMSE that
-it ended at. Three seeds; thirty runs a data set, about four minutes each on one
-core. Finished runs are read from docs/results/.
+it ended at. GECO ends up to 3 % beside κ; its KL is moved to the other's RMSE
+by what an error costs at its λ, ΔKL = λ D Δ(RMSE²). Farther off, nothing is
+said. Three seeds; thirty runs a data set, about four minutes each on one core.
+Finished runs are read from docs/results/.
 """
 
 import math
@@ -19,6 +21,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import results
+from geco_tf.constraints.base import SLACK
 from geco_tf.evaluation import information_plane
 from geco_tf.experiments import families
 from launch import command_line
@@ -30,6 +33,7 @@ _WORKDIRS = flags.DEFINE_string("workdirs", "runs", "folder for the runs.")
 SEEDS = (0, 1, 2)
 # 1/β around the λ at which GECO ends.
 BETAS = {"mnist": (0.125, 0.25, 0.5), "cifar10": (0.0625, 0.125, 0.25)}
+NUM_DIMS = {"mnist": 28 * 28, "cifar10": 32 * 32 * 3}
 OTHERS = {
   "learned_sigma": "learned_sigma_elbo",
   "closed_form_sigma": "closed_form_sigma_elbo",
@@ -39,12 +43,13 @@ _ONLY = flags.DEFINE_enum("only", "mnist", list(BETAS), "which data.")
 
 
 class Pair(NamedTuple):
-  """KL, in nats, of another way and of GECO at (about) its RMSE."""
+  """Where another way and GECO end; KL in nats."""
 
   other_rmse: float
   other_kl: float
   rmse: float
   kl: float
+  kl_there: float  # GECO's at the other's RMSE.
 
 
 def trained(name: str, seed: int, **more: Any) -> dict[str, Any]:
@@ -58,15 +63,19 @@ def trained(name: str, seed: int, **more: Any) -> dict[str, Any]:
 
 def print_row(name: str, pairs: Sequence[Pair]) -> None:
   """The seeds' mean, and whether GECO is below or within two errors of it."""
-  differences = np.array([p.kl - p.other_kl for p in pairs])
+  differences = np.array([p.kl_there - p.other_kl for p in pairs])
   error = differences.std(ddof=1) / math.sqrt(len(differences))
   mean = differences.mean()
   verdict = "below" if mean < 0 else "within" if mean <= 2 * error else "above"
-  means = np.mean(pairs, axis=0)
+  off = max(abs(p.rmse / p.other_rmse - 1) for p in pairs)
+  if off > SLACK:
+    verdict = f"up to {100 * off:.0f} % off κ"
+  means = Pair(*np.mean(pairs, axis=0))
   print(
-    f"| {name} | {means[0]:.4f} | {means[1]:.2f} | {means[2]:.4f} | "
-    f"{means[3]:.2f} | {mean:+.2f} ± {error:.2f} | "
-    f"{100 * (means[3] / means[1] - 1):+.1f} % | {verdict} |"
+    f"| {name} | {means.other_rmse:.4f} | {means.other_kl:.2f} | "
+    f"{means.rmse:.4f} | {means.kl:.2f} | {means.kl_there:.2f} | "
+    f"{mean:+.2f} ± {error:.2f} | {100 * mean / means.other_kl:+.1f} % | "
+    f"{verdict} |"
   )
 
 
@@ -78,7 +87,7 @@ def swept(seed: int) -> Pair:
     at = trained(f"beta_{beta}", seed, objective="beta_elbo", beta=beta)
     points.append((at["rmse"], at["kl"]))
   kl = information_plane.interpolated_kl(geco["rmse"], points)
-  return Pair(geco["rmse"], kl, geco["rmse"], geco["kl"])
+  return Pair(geco["rmse"], kl, geco["rmse"], geco["kl"], geco["kl"])
 
 
 def matched(name: str, seed: int) -> Pair:
@@ -86,14 +95,16 @@ def matched(name: str, seed: int) -> Pair:
   other = trained(name, seed, objective=OTHERS[name])
   kappa = round(other["rmse"], 4)
   geco = trained(f"geco_at_{name}", seed, kappa=kappa)
-  return Pair(other["rmse"], other["kl"], geco["rmse"], geco["kl"])
+  cost = geco["multiplier"]["re"] * NUM_DIMS[_ONLY.value]
+  kl_there = geco["kl"] + cost * (geco["rmse"] ** 2 - other["rmse"] ** 2)
+  return Pair(other["rmse"], other["kl"], geco["rmse"], geco["kl"], kl_there)
 
 
 def main() -> None:
   """Trains what is missing and prints the table."""
   print(
-    "| against | its RMSE | its KL | GECO's RMSE | GECO's KL | difference | "
-    "relative | GECO is |\n|" + "---|" * 8
+    "| against | its RMSE | its KL | GECO's RMSE | GECO's KL | at its RMSE | "
+    "difference | relative | GECO is |\n|" + "---|" * 9
   )
   print_row("β-ELBO, swept", [swept(seed) for seed in SEEDS])
   for name in OTHERS:
