@@ -41,7 +41,7 @@ class ReconstructionError(base.PositiveErrorConstraint):
     reduction: str = "sum",
     per: str = "image",
     num_channels: int | None = None,
-    grid: int = 2,
+    grid: int | None = None,
     name: str = "re",
   ):
     """Builds the constraint.
@@ -51,13 +51,13 @@ class ReconstructionError(base.PositiveErrorConstraint):
       reduction: "sum" or "mean" over an entry's dimensions.
       per: "image" (a scalar), "channel" (the last axis), or "region".
       num_channels: K, for per="channel" alone.
-      grid: for per="region": the image is cut into grid · grid cells, whose
-        sides differ by a pixel at most; K counts them row by row.
+      grid: for per="region" (by default 2): the image is cut into grid · grid
+        cells, whose sides differ by a pixel at most; K counts them row by row.
       name: the key in values, metrics and multipliers.
 
     Raises:
       UserError: if kappa is not positive and finite, reduction or per is
-        unknown, or K is missing.
+        unknown, K is missing, or grid is given without regions.
     """
     self.kappa = base.check_tolerance("kappa", kappa)
     if reduction not in ("sum", "mean"):
@@ -67,10 +67,14 @@ class ReconstructionError(base.PositiveErrorConstraint):
     if per == "channel":
       self.size = base.check_size("num_channels", num_channels)
     elif per == "region":
-      self.size = base.check_size("grid", grid) ** 2
+      self._grid = base.check_size("grid", 2 if grid is None else grid)
+      self.size = self._grid**2
+    if grid is not None and per != "region":
+      raise errors.UserError(
+        f'`grid` is for per="region"; got {grid!r} with per={per!r}.'
+      )
     self.reduction = reduction
     self.per = per
-    self._grid = grid
     self.name = name
 
   def __call__(

@@ -144,11 +144,19 @@ def resolve(name: str, overrides: Mapping[str, Any]) -> Config:
     overrides: setting → value.
 
   Raises:
-    UserError: if the preset or a setting is unknown.
+    UserError: if the preset or a setting is unknown, or a constraint is given
+      to an objective that has none.
   """
   config = get(name)
   if overrides.get("constraint") and "kappa" not in overrides:
     config = config.replace(kappa=None)
   if overrides.get("kappa") is not None and "constraint" not in overrides:
     config = config.replace(constraint=())
-  return config.replace(**overrides)
+  config = config.replace(**overrides)
+  for name in ("kappa", "constraint"):
+    if overrides.get(name) and not config.is_constrained:
+      raise errors.UserError(
+        f"`{name}` is not read by the objective {config.objective!r}, which "
+        "has no constraint; leave it out, or choose --objective=geco."
+      )
+  return config

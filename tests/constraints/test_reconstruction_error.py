@@ -239,6 +239,7 @@ def test_level_is_the_rmse_of_each_entry():
     ({"per": "chanel"}, "Unknown per 'chanel'; did you mean 'channel'"),
     ({"per": "channel"}, "`num_channels` must be a whole .* got None"),
     ({"per": "region", "grid": 0}, "`grid` must be a whole .* got 0"),
+    ({"grid": 3}, "`grid` is for per=.region.; got 3 with per='image'"),
     ({"per": "region", "grid": "2x2"}, "`grid` must be a whole .* got '2x2'"),
   ],
 )

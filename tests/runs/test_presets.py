@@ -84,6 +84,15 @@ def test_users_kappa_and_constraint_exclude_each_other():
     runs.validate(config)
 
 
+@pytest.mark.parametrize(
+  "setting", [{"kappa": 0.1}, {"constraint": ("re:0.1",)}]
+)
+def test_constraint_of_an_objective_without_one_is_refused(setting):
+  assert not presets.resolve("mnist", {"objective": "elbo"}).is_constrained
+  with pytest.raises(errors.UserError, match="is not read by the objective"):
+    presets.resolve("mnist", {"objective": "elbo", **setting})
+
+
 def test_unknown_override_is_named():
   with pytest.raises(errors.UserError, match="did you mean 'kappa'"):
     presets.resolve("mnist", {"kapa": 0.1})
