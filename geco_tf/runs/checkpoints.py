@@ -8,6 +8,7 @@ alone, and only of those it reads. A manifest that its files do not fit tells of
 damage; no manifest, of a process killed in between, or of an older version.
 """
 
+import contextlib
 import os
 import sys
 import zlib
@@ -85,6 +86,10 @@ class Checkpoints:
         _write_list(self._directory, step)
     except errors.UserError:
       _try_to_remove_leftovers(self._directory)
+      if not tf.io.gfile.exists(_manifest_of(path)):
+        with contextlib.suppress(tf.errors.OpError, OSError):
+          for part in _files_of(path):
+            _remove(part)
       raise
     self._drop()
 
@@ -189,7 +194,7 @@ def newest_intact(
         tell(f"{text}; the checkpoint of step {step} is taken instead.")
       return step
     damages.append(f"the checkpoint of step {step} is damaged: {found}")
-  if damages:
+  if damages and _was_finished(directory):
     raise errors.UserError(
       f"No checkpoint in {directory!r} can be used: {'; '.join(damages)}. Put "
       "intact copies there, or begin anew in another workdir."
@@ -200,6 +205,13 @@ def newest_intact(
       "copies there, or begin anew in another workdir."
     )
   return None
+
+
+def _was_finished(directory: str) -> bool:
+  """Whether any checkpoint ever was, and not only begun."""
+  steps = _all_steps(directory)
+  manifests = (_manifest_of(path_of(directory, step)) for step in steps)
+  return any(map(tf.io.gfile.exists, [_list_of(directory), *manifests]))
 
 
 def damage(path: str) -> str | None:

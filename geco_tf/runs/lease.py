@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from geco_tf import errors
 from geco_tf.runs import workdir as workdir_lib
+from geco_tf.runs.checkpoints import warn
 
 HEARTBEAT_SECONDS = 10.0
 # After so long without a heartbeat the owner is taken for dead.
@@ -52,12 +53,7 @@ class Lease:
     Raises:
       UserError: if another run that lives has it.
     """
-    owner = self._read()
-    if owner is not None and (holder := _living_holder(owner)) is not None:
-      raise errors.UserError(
-        f"`workdir` {self._folder.path!r} is being written by {holder}. Choose "
-        "another workdir, or wait until that run has ended."
-      )
+    self._wait_for_an_end_of(self._read())
     self._write()
     _held.add(self._token)
     self._heart.start()
@@ -73,10 +69,41 @@ class Lease:
     except (tf.errors.OpError, OSError):
       pass  # Of a folder that went away; the lease ends by its age.
 
+  def _wait_for_an_end_of(self, first: dict[str, Any] | None) -> None:
+    """Returns once nobody holds the lease.
+
+    A process of this machine lives or does not. One of another machine has to
+    show it by a heartbeat, of which no clocks have to agree.
+    """
+    begin = time.monotonic()
+    owner, is_told = first, False
+    while owner is not None and (is_living := _is_living(owner)) is not False:
+      name = f"process {owner['pid']} on {owner['host']}"
+      if is_living or owner != first:
+        raise errors.UserError(
+          f"`workdir` {self._folder.path!r} is being written by {name}. Choose "
+          "another workdir, or wait until that run has ended."
+        )
+      if time.monotonic() - begin >= STALE_SECONDS:
+        return
+      if not is_told:
+        warn(
+          f"{name} may be writing {self._folder.path!r}; this run begins if "
+          f"nothing is heard of it for {STALE_SECONDS:.0f} s."
+        )
+        is_told = True
+      self._ended.wait(min(1.0, HEARTBEAT_SECONDS))
+      owner = self._read()
+
   def check(self) -> None:
     """Raises a UserError if another run has taken the folder over."""
     owner = self._read()
-    if owner is not None and owner["token"] != self._token:
+    if owner is None:
+      raise errors.UserError(
+        f"`lease.json` in {self._folder.path!r} is gone: another run has been "
+        "here. This run stops and writes nothing more."
+      )
+    if owner["token"] != self._token:
       raise errors.UserError(
         f"`workdir` {self._folder.path!r} was taken over by process "
         f"{owner['pid']} on {owner['host']}; this run stops and writes "
@@ -89,7 +116,7 @@ class Lease:
         if not self._is_ours():
           return
         self._write()
-      except (tf.errors.OpError, OSError):
+      except (errors.UserError, tf.errors.OpError, OSError):
         pass  # A full disk is the next checkpoint's to tell.
 
   def _is_ours(self) -> bool:
@@ -113,21 +140,13 @@ class Lease:
     return owner if is_owner else None
 
 
-def _living_holder(owner: dict[str, Any]) -> str | None:
-  """Who holds the lease, in words; None if nobody does any more."""
-  name = f"process {owner['pid']} on {owner['host']}"
-  if all(owner.get(name) == value for name, value in _machine().items()):
-    if owner["pid"] == os.getpid():
-      return "this process" if owner["token"] in _held else None
-    if not _is_alive(owner["pid"]):
-      return None
-  age = time.time() - owner["heartbeat"]
-  if age >= STALE_SECONDS:
+def _is_living(owner: dict[str, Any]) -> bool | None:
+  """Whether the lease's owner lives; None for one of another machine."""
+  if any(owner.get(name) != value for name, value in _machine().items()):
     return None
-  return (
-    f"{name} (last heard of {max(0.0, age):.0f} s ago; after "
-    f"{STALE_SECONDS:.0f} s of silence it may be taken over)"
-  )
+  if owner["pid"] == os.getpid():
+    return owner["token"] in _held
+  return _is_alive(owner["pid"])
 
 
 def _is_alive(pid: int) -> bool:
@@ -143,10 +162,15 @@ def _is_alive(pid: int) -> bool:
 def _machine() -> dict[str, str | None]:
   """Where a process number means this process.
 
-  Containers may share a host's name and have numbers of their own.
+  Containers may share a host's name and have numbers of their own, and so may
+  machines, of which each start has an identifier.
   """
+  namespace: str | None = None
+  boot: str | None = None
   try:
     namespace = os.readlink("/proc/self/ns/pid")
-  except OSError:  # No Linux.
-    namespace = None
-  return {"host": socket.gethostname(), "namespace": namespace}
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+      boot = f.read().strip()
+  except OSError:
+    pass  # No Linux.
+  return {"host": socket.gethostname(), "boot": boot, "namespace": namespace}

@@ -140,16 +140,19 @@ def check_tf_config(text: str | None) -> str:
       )
   if len(cluster.get("chief", [])) > 1:
     raise _tf_config_error("have one chief", cluster["chief"])
-  if not isinstance(task, dict) or task.get("type") not in cluster:
+  task = task if isinstance(task, dict) else {}
+  kind = task.get("type")
+  if not isinstance(kind, str) or kind not in cluster:
     raise _tf_config_error(
-      f'have "task", with a "type" out of {sorted(cluster)}', task
+      f'have "task", with a "type" out of {sorted(cluster)}',
+      content.get("task"),
     )
-  index, count = task.get("index"), len(cluster[task["type"]])
+  index, count = task.get("index"), len(cluster[kind])
   if isinstance(index, bool) or not isinstance(index, int):
     raise _tf_config_error('have "task" with a whole number "index"', index)
   if not 0 <= index < count:
     raise _tf_config_error(
-      f'have a task "index" below the {count} of {task["type"]!r}', index
+      f'have a task "index" below the {count} of {kind!r}', index
     )
   return text
 

@@ -38,6 +38,14 @@ from geco_tf.training import progress as progress_lib
 from geco_tf.training.stopping import StopSignals
 from geco_tf.training.weight_average import WeightAverage
 
+# What a collective operation fails with when a process is gone.
+_OF_LOST_WORKERS = (
+  tf.errors.AbortedError,
+  tf.errors.CancelledError,
+  tf.errors.DeadlineExceededError,
+  tf.errors.InternalError,
+  tf.errors.UnavailableError,
+)
 # Test examples of a measurement during the run; all of them at its end.
 _NUM_TEST_EXAMPLES = 2_000
 
@@ -121,7 +129,7 @@ def _told_of_lost_workers(workers: strategies.Workers) -> Iterator[None]:
   """An operation that fails for want of the others, in one line."""
   try:
     yield
-  except tf.errors.OpError as error:
+  except _OF_LOST_WORKERS as error:
     if workers.count == 1:
       raise
     raise errors.LostWorker(

@@ -110,7 +110,7 @@ class _Run:
       )
       self._checkpoints = Checkpoints(
         folder.file("checkpoints"),
-        keep=1,
+        keep=2,
         model=self._classifier,
         optimizer=optimizer,
         window=self._window,

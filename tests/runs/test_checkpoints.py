@@ -110,6 +110,14 @@ def test_lost_checkpoints_are_an_error_and_never_a_new_start(tmp_path):
     _restored(tmp_path)
 
 
+def test_first_checkpoint_that_was_only_begun_does_not_count(tmp_path):
+  _saved(tmp_path, steps=[10])
+  for name in ("checkpoint", "ckpt-10.manifest"):
+    (tmp_path / name).unlink()
+  (tmp_path / "ckpt-10.index").write_bytes(b"")
+  assert checkpoints.newest_intact(str(tmp_path)) is None
+
+
 def test_newest_is_found_without_the_list(tmp_path):
   _saved(tmp_path)
   (tmp_path / "checkpoint").unlink()

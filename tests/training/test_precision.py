@@ -12,7 +12,7 @@ from tests.training import tiny
 
 @pytest.mark.slow
 def test_bfloat16_holds_kappa_at_nearly_the_same_kl(tmp_path, monkeypatch):
-  monkeypatch.setattr(report, "_draw", lambda *_: None)
+  monkeypatch.setattr(report, "_draw", lambda *_: {})
   summaries = {}
   for precision in ("float32", "bfloat16"):
     config = runs.presets.get("digits").replace(
