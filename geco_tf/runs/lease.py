@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 10.0
 # After so long without a heartbeat the owner is taken for dead.
 STALE_SECONDS = 60.0
 
+_NUM_READS = 5
+
 # Tokens of the leases that this process holds.
 _held: set[str] = set()
 
@@ -129,12 +131,19 @@ class Lease:
       workdir_lib.write_json(self._path, content)
 
   def _read(self) -> dict[str, Any] | None:
-    """What stands in the file; None without one, or if it is torn."""
-    try:
-      with tf.io.gfile.GFile(self._path) as f:
-        owner = json.load(f)
-    except (tf.errors.NotFoundError, ValueError):
-      return None
+    """What stands in the file; None without one, or if it stays torn."""
+    owner = None
+    # TensorFlow takes the size of the new file for the old one's where one
+    # replaces the other in between.
+    for _ in range(_NUM_READS):
+      try:
+        with tf.io.gfile.GFile(self._path) as f:
+          owner = json.load(f)
+        break
+      except tf.errors.NotFoundError:
+        return None
+      except ValueError:
+        time.sleep(0.01)
     known = ("host", "pid", "token", "heartbeat")
     is_owner = isinstance(owner, dict) and all(name in owner for name in known)
     return owner if is_owner else None

@@ -27,7 +27,8 @@ def _family(model, data, **settings):
   [
     _family("vae", "mnist").geco(0.06),
     _family("vae", "mnist").geco(0.1),
-    _family("vae", "cifar10").learned_sigma(),
+    _family("vae", "cifar10").geco(0.1),
+    _family("vae", "mnist").learned_sigma(),
     _family("conv_draw", "mnist").geco(0.1),
     _family("conv_draw", "mnist").learned_sigma(),
     _family("conv_draw", "mnist").annealed(),

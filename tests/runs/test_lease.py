@@ -123,10 +123,11 @@ def test_owner_that_was_succeeded_stops_and_leaves_the_other_one(folder):
 def test_heart_beats_and_ends_with_the_lease(folder, monkeypatch):
   monkeypatch.setattr(lease_lib, "HEARTBEAT_SECONDS", 0.01)
 
-  def heartbeat():
-    return workdir_lib.read_json(folder.file("lease.json"))["heartbeat"]
-
   with lease_lib.Lease(folder) as lease:
+
+    def heartbeat():
+      return lease._read()["heartbeat"]
+
     first, tries = heartbeat(), 0
     while heartbeat() == first and tries < 100_000:
       tries += 1

@@ -101,6 +101,15 @@ def test_signal_after_the_last_step_leaves_the_summary_to_the_next_start(
   assert _train(tmp_path).summary == straight[1].summary
 
 
+@pytest.fixture
+def heard_interrupts():
+  # A shell's background job ignores SIGINT, and so does what it starts.
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_interrupts")
 def test_second_signal_does_not_wait():
   with stopping.StopSignals() as signals, signals.held_back():
     signal.raise_signal(signal.SIGTERM)
