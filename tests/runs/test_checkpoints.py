@@ -28,7 +28,8 @@ def _saved(directory, steps=(80, 120), **arguments):
 
 def _restored(directory):
   value = tf.Variable(tf.zeros([1000]))
-  step = _checkpoints(directory, value).restore()
+  newest = checkpoints.newest_intact(str(directory)) or 0
+  step = _checkpoints(directory, value).restore(newest)
   assert float(value[0]) == float(value[-1]) == step
   return step
 

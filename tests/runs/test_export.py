@@ -287,10 +287,10 @@ def test_unfinished_run_is_refused_unless_allowed(runs_, tmp_path):
 def test_folder_with_something_else_is_left_alone(runs_, tmp_path):
   folder, _ = runs_["vae"]
   (tmp_path / "thesis.txt").write_text("years")
-  with pytest.raises(errors.UserError, match="`outdir` must be empty or hold"):
+  with pytest.raises(errors.UserError, match=r"has 'thesis\.txt' too"):
     export.export_run(str(folder), str(tmp_path))
   (tmp_path / "file").write_text("")
-  with pytest.raises(errors.UserError, match="`outdir` must be"):
+  with pytest.raises(errors.UserError, match="cannot be written"):
     export.export_run(str(folder), str(tmp_path / "file" / "below"))
   with pytest.raises(errors.UserError, match="a path; got an empty one"):
     export.export_run(str(folder), "")

@@ -322,7 +322,12 @@ def test_registered_source_trains_by_name(monkeypatch):
     ({"posterior": "nvq"}, "did you mean 'nvp'"),
     ({"kappa": -0.1}, "`kappa` must be positive and finite; got -0.1"),
     ({"warmup_steps": 40}, "`warmup_steps`"),
-    ({"virtual_devices": 3}, "must be set before TensorFlow starts"),
+    (
+      {"strategy": "mirrored", "virtual_devices": 3},
+      "must be set before TensorFlow starts",
+    ),
+    ({"virtual_devices": 2}, "`virtual_devices` needs `strategy` mirrored"),
+    ({"tpu": "local"}, "`tpu` needs `strategy` tpu; got `strategy` one"),
     ({"dataset": "npz:/nowhere/x.npz"}, "/nowhere/x.npz"),
   ],
   ids=str,
