@@ -56,19 +56,14 @@ class Checkpoints:
     # TensorFlow looks for it in what it restores; nothing counts with it.
     _ = self._checkpoint.save_counter
 
-  @property
-  def latest(self) -> str | None:
-    """Path of the newest checkpoint, damaged or not."""
-    steps = kept_steps(self._directory)
-    return path_of(self._directory, steps[-1]) if steps else None
-
   def save(self, step: int) -> None:
     """Writes the state after `step` updates, and drops what is not kept.
 
     Raises:
       UserError: if it cannot be written; the checkpoints before are whole.
     """
-    before = kept_steps(self._directory)
+    with workdir.explained_writes(self._directory):
+      before = kept_steps(self._directory)
     consequence = "There is no checkpoint yet."
     if before:
       consequence = (
@@ -93,20 +88,12 @@ class Checkpoints:
       raise
     self._drop()
 
-  def restore(self, step: int | None = None) -> int:
-    """Restores a checkpoint.
-
-    Args:
-      step: its step, 0 for none; by default that of `newest_intact`.
-
-    Returns:
-      The step.
+  def restore(self, step: int) -> int:
+    """Restores the checkpoint of a step, 0 for none; returns the step.
 
     Raises:
-      UserError: as `newest_intact`, or if the checkpoint is of another model.
+      UserError: if it cannot be read, or is of another model.
     """
-    if step is None:
-      step = newest_intact(self._directory) or 0
     if step:
       restore_or_explain(self._checkpoint, path_of(self._directory, step))
     return step
@@ -117,23 +104,34 @@ class Checkpoints:
     Args:
       newest: step of the newest intact checkpoint. Those behind it are of a
         future that is not going to happen, or is going to happen again.
+
+    Raises:
+      UserError: if they cannot be moved.
     """
     _try_to_remove_leftovers(self._directory)
     aside = os.path.join(self._directory, "damaged")
-    for step in _all_steps(self._directory):
-      if step > newest:
-        tf.io.gfile.makedirs(aside)
-        for path in _files_of(path_of(self._directory, step)):
-          target = os.path.join(aside, os.path.basename(path))
-          tf.io.gfile.rename(path, target, overwrite=True)
+    with workdir.explained_writes(aside):
+      for step in _all_steps(self._directory):
+        if step > newest:
+          tf.io.gfile.makedirs(aside)
+          for path in _files_of(path_of(self._directory, step)):
+            target = os.path.join(aside, os.path.basename(path))
+            tf.io.gfile.rename(path, target, overwrite=True)
 
   def _drop(self) -> None:
-    steps = _all_steps(self._directory)
-    kept = {*steps[-self._keep :], self._best(steps)}
-    for step in steps:
-      if step not in kept:
-        for path in _files_of(path_of(self._directory, step)):
-          _remove(path)
+    """Too many checkpoints are no reason to stop: the next save drops them."""
+    try:
+      steps = _all_steps(self._directory)
+      kept = {*steps[-self._keep :], self._best(steps)}
+      for step in steps:
+        if step not in kept:
+          for path in _files_of(path_of(self._directory, step)):
+            _remove(path)
+    except (tf.errors.OpError, OSError) as error:
+      warn(
+        f"older checkpoints in {self._directory!r} cannot be removed: "
+        f"{workdir.reason(error)}."
+      )
 
 
 def best_step(
@@ -147,7 +145,7 @@ def best_step(
 
   Returns:
     The step; of equals the newest; None where no row says that all constraints
-    hold.
+    hold. A checkpoint between two rows is never it.
   """
   at = {row["step"]: row for row in rows}
   feasible = [s for s in steps if s in at and _is_feasible(at[s])]
@@ -216,6 +214,7 @@ def _was_finished(directory: str) -> bool:
 
 def damage(path: str) -> str | None:
   """What is wrong with a checkpoint's files; None if nothing is."""
+  name = os.path.basename(path)
   try:
     manifest = workdir.read_json(_manifest_of(path))
     if manifest is None:

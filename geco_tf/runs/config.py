@@ -161,8 +161,22 @@ def validate(config: Config) -> Config:
       f"{config.precision!r}."
     )
   _check_ranges(config)
+  _check_devices(config)
   _check_constraints(config)
   return config
+
+
+def _check_devices(config: Config) -> None:
+  if config.tpu is not None and config.strategy != "tpu":
+    raise errors.UserError(
+      "`tpu` needs `strategy` tpu; got `strategy` "
+      f"{config.strategy} and `tpu` {config.tpu!r}."
+    )
+  if config.virtual_devices > 1 and config.strategy in ("one", "tpu"):
+    raise errors.UserError(
+      "`virtual_devices` needs `strategy` mirrored or multi_worker; got "
+      f"`strategy` {config.strategy} and {config.virtual_devices} of them."
+    )
 
 
 def _check_ranges(config: Config) -> None:

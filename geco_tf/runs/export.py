@@ -12,7 +12,11 @@ import tensorflow as tf
 from geco_tf import errors, models
 from geco_tf.runs import model_card
 from geco_tf.runs.load import kept_steps, load
-from geco_tf.runs.workdir import Workdir
+from geco_tf.runs.workdir import Workdir, explained_writes
+
+_PARTS = frozenset(
+  ("assets", "fingerprint", "model_card", "saved_model", "variables")
+)
 
 
 class Servable(tf.Module):
@@ -99,39 +103,42 @@ def export_run(
   )
   card = model_card.make(folder, step, servable.signatures)
   save(servable, outdir)
-  model_card.write(card, outdir)
+  with explained_writes(outdir):
+    model_card.write(card, outdir)
   return card
 
 
 def save(servable: Servable, outdir: str) -> None:
-  """Writes the SavedModel; an older one is replaced.
+  """Writes the SavedModel; an older one is replaced, and its card removed.
 
   Raises:
     UserError: if something else is there, or nothing can be written.
   """
   check_outdir(outdir)
-  try:
+  with explained_writes(outdir):
+    # A card beside another model would be believed.
+    model_card.remove(outdir)
     tf.saved_model.save(servable, outdir, signatures=servable.signatures)
-  except (tf.errors.OpError, OSError) as error:
-    reason = getattr(error, "message", None) or str(error)
-    raise errors.UserError(
-      f"`outdir` must be a folder that can be written; {outdir!r} cannot: "
-      f"{reason}"
-    ) from error
 
 
 def check_outdir(outdir: str) -> None:
-  """Raises a UserError for a folder with something else than a SavedModel."""
+  """Raises a UserError for a folder with something else than an export.
+
+  An export that was cut short is one too: the same command makes it whole.
+  """
   if not outdir:
     raise errors.UserError("`outdir` must be a path; got an empty one.")
-  is_free = (
-    not tf.io.gfile.exists(outdir)
-    or tf.saved_model.contains_saved_model(outdir)
-    or (tf.io.gfile.isdir(outdir) and not tf.io.gfile.listdir(outdir))
-  )
-  if not is_free:
+  if not tf.io.gfile.exists(outdir):
+    return
+  if not tf.io.gfile.isdir(outdir):
+    raise errors.UserError(f"`outdir` must be a folder; {outdir!r} is a file.")
+  # Object stores end the names of folders with a slash.
+  names = [name.rstrip("/") for name in tf.io.gfile.listdir(outdir)]
+  others = [name for name in names if name.partition(".")[0] not in _PARTS]
+  if others:
     raise errors.UserError(
-      f"`outdir` must be empty or hold a SavedModel; {outdir!r} does not."
+      f"`outdir` must be empty or hold an export alone; {outdir!r} has "
+      f"{others[0]!r} too."
     )
 
 

@@ -158,7 +158,9 @@ def _is_living(owner: dict[str, Any]) -> bool | None:
   return _is_alive(owner["pid"])
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: int) -> bool | None:
+  if os.name != "posix":
+    return None  # Windows would take the question for Ctrl-C.
   try:
     os.kill(pid, 0)
   except ProcessLookupError:

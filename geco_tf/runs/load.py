@@ -39,13 +39,14 @@ def load(workdir: str, *, step: int | None = None) -> snt.Module:
   model = build.build_model(
     config, folder.read_image_shape(), folder.read_context_shape()
   )
-  if config.weight_average is None:
-    kept = tf.train.Checkpoint(model=model)
-  else:
+  parts = [tf.train.Checkpoint(model=model)]
+  if config.weight_average is not None:
+    # Over the weights; what is not trained has no average.
     average = tf.train.Checkpoint(averages=list(model.trainable_variables))
-    kept = tf.train.Checkpoint(weight_average=average)
+    parts.append(tf.train.Checkpoint(weight_average=average))
   path = checkpoints.path_of(directory, step)
-  checkpoints.restore_or_explain(kept, path, partial=True)
+  for part in parts:
+    checkpoints.restore_or_explain(part, path, partial=True)
   return model
 
 

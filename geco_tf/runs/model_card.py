@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import tensorflow as tf
+
 from geco_tf.runs import workdir
 from geco_tf.runs.config import Config
 from geco_tf.runs.workdir import Workdir
@@ -16,6 +18,7 @@ _MEASURED = (
   "test_neg_log_likelihood_per_dim", "satisfied", "level", "multiplier",
   "sigma", "num_examples", "num_test_examples",
 )  # fmt: skip
+_OF_CONSTRAINTS = ("/constraint", "/multiplier", "/satisfied")
 _MEANINGS = {
   "images": "pixels in [0, 1], as floats",
   "context": "the images that the model is conditioned on; pixels in [0, 1]",
@@ -90,8 +93,23 @@ def make(
 
 def write(card: Mapping[str, Any], outdir: str) -> None:
   """Writes model_card.json and model_card.md."""
-  workdir.write_text(os.path.join(outdir, "model_card.md"), markdown(card))
-  workdir.write_json(os.path.join(outdir, "model_card.json"), card)
+  page, data = _files(outdir)
+  workdir.write_text(page, markdown(card))
+  workdir.write_json(data, card)
+
+
+def remove(outdir: str) -> None:
+  """Removes the card of an older model, if there is one."""
+  for path in _files(outdir):
+    if workdir.exists(path):
+      tf.io.gfile.remove(path)
+
+
+def _files(outdir: str) -> tuple[str, str]:
+  return (
+    os.path.join(outdir, "model_card.md"),
+    os.path.join(outdir, "model_card.json"),
+  )
 
 
 def markdown(card: Mapping[str, Any]) -> str:
@@ -146,14 +164,23 @@ def _measurements(
   folder: Workdir, config: Config, step: int
 ) -> tuple[dict[str, Any], str]:
   """What is known of the model at a step, and on what it was measured."""
-  if step == config.num_steps:
-    values = folder.read_summary() or {}
-    on = "on fixed examples, at the end of the run"
+  summary = folder.read_summary()
+  if step == config.num_steps and summary is not None:
+    values, on = summary, "on fixed examples, at the end of the run"
   else:
     rows = [row for row in folder.read_metrics() if row["step"] == step]
     values = rows[-1] if rows else {}
-    on = "training batches since the row of metrics before"
-  return {k: values[k] for k in _MEASURED if values.get(k) is not None}, on
+    on = "training batches since the row of metrics before; test_*: test data"
+    if config.weight_average is not None:
+      # Of training the row has the weights themselves, not their average.
+      values = {k: v for k, v in values.items() if k.startswith("test_")}
+      on = "test data"
+  return {k: v for k, v in values.items() if _is_shown(k) and v is not None}, on
+
+
+def _is_shown(name: str) -> bool:
+  of_constraint = name.startswith("geco/") and name.endswith(_OF_CONSTRAINTS)
+  return name in _MEASURED or of_constraint
 
 
 def _signature(function: Any) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the metrics of single steps to rows, files and TensorBoard."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -97,27 +98,36 @@ class MetricsLog:
     if workdir is not None:
       self.rows = [r for r in workdir.read_metrics() if r["step"] <= step]
     if self._workdir is not None:
-      self._writer = tf.summary.create_file_writer(
-        self._workdir.file("tensorboard")
-      )
+      with self._explained():
+        self._writer = tf.summary.create_file_writer(
+          self._workdir.file("tensorboard")
+        )
 
   def add(self, new_row: dict[str, Any]) -> None:
-    """Appends a row; what is not finite is null in the file."""
+    """Appends a row; what is not finite is null in the file.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
     self.rows.append(
       {n: v if math.isfinite(v) else None for n, v in new_row.items()}
     )
     if self._writer is None:
       return
-    with self._writer.as_default(step=new_row["step"]):
+    with self._explained(), self._writer.as_default(step=new_row["step"]):
       for name, value in new_row.items():
         if name != "step":
           tf.summary.scalar(name, value)
 
   def add_images(self, step: int, **images: np.ndarray) -> None:
-    """Shows pictures [N, H, W, C] in TensorBoard."""
+    """Shows pictures [N, H, W, C] in TensorBoard.
+
+    Raises:
+      UserError: if they cannot be written.
+    """
     if self._writer is None:
       return
-    with self._writer.as_default(step=step):
+    with self._explained(), self._writer.as_default(step=step):
       for name, batch in images.items():
         tf.summary.image(name, batch, max_outputs=len(batch))
 
@@ -129,10 +139,14 @@ class MetricsLog:
     """
     if self._workdir is None or self._writer is None:
       return
-    with explained_writes(
+    with self._explained():
+      self._workdir.write_metrics(self.rows)
+      self._writer.flush()
+
+  def _explained(self) -> contextlib.AbstractContextManager[None]:
+    assert self._workdir is not None
+    return explained_writes(
       self._workdir.path,
       "The checkpoints in it are whole: with room and permission to write, the "
       "same command goes on from the last one.",
-    ):
-      self._workdir.write_metrics(self.rows)
-      self._writer.flush()
+    )

@@ -119,6 +119,9 @@ def dump(
 ) -> None:
   """Keeps all that the step needs in the folder's nonfinite/."""
   tf.io.gfile.makedirs(folder.file(_FOLDER))
+  # Of an older step: what is half written must not be read as that one.
+  if workdir_lib.exists(folder.file(_FOLDER, "step.json")):
+    tf.io.gfile.remove(folder.file(_FOLDER, "step.json"))
   _state(model, objective).write(folder.file(_FOLDER, "state"))
   buffer = io.BytesIO()
   arrays = {k: v.numpy() for k, v in batch._asdict().items() if v is not None}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run leaves behind when it ends: measurements and pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ def write(
   rows: Sequence[Mapping[str, Any]],
   folder: Workdir | None,
   measurer: evaluation.ReconstructionMeasure,
+  *,
+  before_writing: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
   """Measures, draws the figures, and writes summary.json.
 
@@ -41,6 +43,8 @@ def write(
     rows: of metrics.jsonl.
     folder: where to write; None writes nothing.
     measurer: of this model.
+    before_writing: is called after the measurements, which take long; may
+      raise.
 
   Returns:
     The summary.
@@ -49,6 +53,7 @@ def write(
   summary["doctor"] = doctor.examine(rows, config, summary).line
   if folder is not None:
     drawn = _draw(model, source, rows, kappa(objective))
+    before_writing()
     with explained_writes(
       folder.path, "The same command measures again and writes it."
     ):

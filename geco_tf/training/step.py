@@ -120,12 +120,12 @@ class TrainStep:
     *gradients, means = replicas.all_reduce(
       mean, [*result.gradients, result.means]
     )
+    loss, kl, mse = tf.unstack(means)
     norm = tf.linalg.global_norm(gradients)
-    gradients, skipped = self._safe(gradients, norm)
+    gradients, skipped = self._safe(gradients, norm, loss)
     self._optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
     if self._weight_average is not None:
       self._weight_average.update()
-    loss, kl, mse = tf.unstack(means)
     metrics = {
       "loss": loss,
       "kl": kl,
@@ -170,10 +170,10 @@ class TrainStep:
     return _Gradients(gradients, statistics, means)
 
   def _safe(
-    self, gradients: list[tf.Tensor], norm: tf.Tensor
+    self, gradients: list[tf.Tensor], norm: tf.Tensor, loss: tf.Tensor
   ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Clips to the global norm; gradients that are not finite become 0."""
-    is_finite = tf.math.is_finite(norm)
+    """Clips to the global norm; 0 where norm or loss is not finite."""
+    is_finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
     scale = tf.ones_like(norm)
     if self._gradient_clip is not None:
       scale = self._gradient_clip / tf.maximum(norm, self._gradient_clip)

@@ -29,8 +29,9 @@ class StopSignals:
   def __enter__(self) -> "StopSignals":
     if threading.current_thread() is threading.main_thread():
       for number in _SIGNALS:
-        # As nohup and a shell's & have it: who ignores a signal means it.
-        if signal.getsignal(number) != signal.SIG_IGN:
+        # As nohup and a shell's & have it: who ignores a signal means it. None
+        # is a handler that Python could not put back.
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
           self._before[number] = signal.signal(number, self._hear)
     return self
 
@@ -40,7 +41,7 @@ class StopSignals:
 
   @contextlib.contextmanager
   def held_back(self) -> Iterator[None]:
-    """Inside, the first signal is only noted; a second one raises."""
+    """Inside, the first signal is only noted; SIGINT after it raises."""
     self._is_held_back = True
     try:
       yield
@@ -49,6 +50,10 @@ class StopSignals:
 
   def _hear(self, number: int, frame: FrameType | None) -> None:
     del frame
-    if not self._is_held_back or self.received is not None:
+    is_first = self.received is None
+    if is_first:
+      self.received = number
+    # `timeout` and srun send SIGTERM twice; Ctrl-C again is an impatient user.
+    is_heeded = not self._is_held_back if is_first else number == signal.SIGINT
+    if is_heeded:
       raise errors.Stopped(number)
-    self.received = number

@@ -17,7 +17,7 @@ _EXAMPLE = (
   '"task": {"type": "worker", "index": 0}}'
 )
 _KINDS = ("chief", "worker")
-_ADDRESS = re.compile(r".+:[0-9]+")
+_ADDRESS = re.compile(r".+:([0-9]{1,5})")
 
 
 def make(
@@ -35,6 +35,7 @@ def make(
   Raises:
     UserError: if TensorFlow runs already with another number of CPUs, TF_CONFIG
       is not what it must be, or there is no TPU.
+    LostWorker: if this worker does not meet those of its job.
   """
   if name == "tpu":
     return _tpu(tpu or "local")
@@ -56,12 +57,18 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
   return tf.distribute.MirroredStrategy(devices)
 
 
-@functools.cache
+@functools.cache  # Another TF_CONFIG is another strategy.
 def _multi_worker(task: str, virtual_devices: int) -> tf.distribute.Strategy:
-  del task  # A key: another TF_CONFIG is another strategy.
   split_cpu(virtual_devices)
   try:
     return tf.distribute.MultiWorkerMirroredStrategy()
+  except tf.errors.OpError as error:
+    raise errors.LostWorker(
+      f"this worker, {_own_address(task)} in TF_CONFIG, does not meet the "
+      "others: its port is taken, or they are of a job that has not ended. "
+      "Start all workers again when that has ended. TensorFlow says: "
+      f"{_line(error)}."
+    ) from error
   except RuntimeError as error:
     raise errors.UserError(
       "`strategy` multi_worker must be made before TensorFlow runs anything "
@@ -138,6 +145,10 @@ def check_tf_config(text: str | None) -> str:
       raise _tf_config_error(
         f"have a list of HOST:PORT for {kind!r}", addresses
       )
+  everywhere = [address for kind in cluster.values() for address in kind]
+  for address in everywhere:
+    if everywhere.count(address) > 1:
+      raise _tf_config_error("have every address once", address)
   if len(cluster.get("chief", [])) > 1:
     raise _tf_config_error("have one chief", cluster["chief"])
   task = task if isinstance(task, dict) else {}
@@ -161,8 +172,20 @@ def _are_addresses(addresses: Any) -> bool:
   return (
     isinstance(addresses, list)
     and bool(addresses)
-    and all(isinstance(a, str) and _ADDRESS.fullmatch(a) for a in addresses)
+    and all(isinstance(a, str) and _is_address(a) for a in addresses)
   )
+
+
+def _is_address(text: str) -> bool:
+  found = _ADDRESS.fullmatch(text)
+  return found is not None and 0 < int(found[1]) < 2**16
+
+
+def _own_address(text: str) -> str:
+  """Of a TF_CONFIG that was checked."""
+  content = json.loads(text)
+  task = content["task"]
+  return content["cluster"][task["type"]][task["index"]]
 
 
 def _tf_config_error(need: str, got: Any) -> errors.UserError:

@@ -200,7 +200,6 @@ class _Run:
     self._log = metrics_log.MetricsLog(
       folder, self._first_step, is_written=host.is_writer
     )
-    self._is_stopped = False
 
   def _claim(self, folder: Workdir) -> None:
     """The chief writes config.json, and the others find it there."""
@@ -231,13 +230,15 @@ class _Run:
 
   def finish(self, show_progress: bool) -> Trained:
     """Trains to the end, measures, draws and writes the summary."""
-    summary, folder = None, self._host.folder
+    summary, folder, workers = None, self._host.folder, self._host.workers
     if folder is not None and self._first_step == self._config.num_steps:
       summary = folder.read_summary()
+    # All train or none: of a shared folder a worker may see an older state.
+    if not workers.from_chief(summary is not None):
+      self._train(show_progress and workers.is_chief)
     if summary is None:
-      self._train(show_progress and self._host.workers.is_chief)
       summary = self._report()
-    self._host.workers.wait()
+    workers.wait()
     return Trained(self.model, self.objective, summary, self._log.rows)
 
   def _train(self, show_progress: bool) -> None:
@@ -288,24 +289,28 @@ class _Run:
         check=self._check_finite,
         is_stopping=self._stop_asked,
       )
-    if self._is_stopped:
-      self._host.workers.wait()  # Until the chief has saved.
+    # Again, for a signal during the last save; and until the chief has saved.
+    if self._stop_asked():
       number = (signals and signals.received) or signal.SIGTERM
       raise errors.Stopped.after(step_now, config.num_steps, number)
 
   def _stop_asked(self) -> bool:
     """Whether some worker was told to stop, which then all do."""
     signals = self._host.signals
-    if signals is not None:
-      self._is_stopped = self._host.workers.any(signals.received is not None)
-    return self._is_stopped
+    if signals is None:
+      return False
+    return self._host.workers.any(signals.received is not None)
 
   def _save(self, at_step: int) -> None:
-    assert self._host.lease is not None and self._checkpoints is not None
-    self._host.lease.check()
+    assert self._checkpoints is not None
+    self._check_lease()
     # First the rows: a checkpoint says that all before it is written.
     self._log.flush()
     self._checkpoints.save(at_step)
+
+  def _check_lease(self) -> None:
+    if self._host.lease is not None:
+      self._host.lease.check()
 
   def _check_finite(self, at_step: int, num_skipped: int) -> None:
     """Stops a run that only skips updates.
@@ -327,13 +332,15 @@ class _Run:
       has_labels=self._source.train.labels is not None,
     )
     # On the very edge the step may be finite when it is taken alone.
-    if not findings and num_skipped < 2 * limit:
+    is_sick = self._host.workers.any(bool(findings))
+    if not is_sick and num_skipped < 2 * limit:
       return
-    folder, lease, kept = self._host.folder, self._host.lease, ""
+    folder, kept, advice = self._host.folder, "", "choose"
     if folder is not None:
       kept = f" `python -m launch.replay --workdir={folder.path}` tells more."
-    if folder is not None and lease is not None:
-      lease.check()
+      advice = "choose another workdir and, say,"
+    if folder is not None and self._host.is_writer:
+      self._check_lease()
       with explained_writes(folder.path):
         nonfinite.dump(
           folder,
@@ -348,8 +355,8 @@ class _Run:
     raise errors.UserError(
       f"The {num_skipped} updates up to step {at_step} were not finite, and "
       f"skipped; in the next one, the first that is not finite is {first}."
-      f"{kept} The same command would come here again: choose another "
-      "workdir and, say, a lower `learning_rate` or `gradient_clip`."
+      f"{kept} The same command would come here again: {advice} a lower "
+      "`learning_rate` or `gradient_clip`."
     )
 
   def _initialize_objective(self) -> None:
@@ -424,6 +431,7 @@ class _Run:
         self._log.rows,
         self._host.folder if self._host.is_writer else None,
         self._measure,
+        before_writing=self._check_lease,
       )
 
   def _evaluated_weights(self) -> contextlib.AbstractContextManager[None]:

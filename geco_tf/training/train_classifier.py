@@ -19,7 +19,7 @@ from geco_tf.evaluation import classification
 from geco_tf.runs import classifiers
 from geco_tf.runs.checkpoints import Checkpoints, newest_intact
 from geco_tf.runs.lease import Lease
-from geco_tf.runs.workdir import Workdir
+from geco_tf.runs.workdir import Workdir, explained_writes
 from geco_tf.training import augmentation, loop, metrics_log, optimizers
 from geco_tf.training.progress import Progress
 from geco_tf.training.stopping import StopSignals
@@ -129,7 +129,10 @@ class _Run:
       seconds = self._train(show_progress)
       summary = self._summary(seconds)
       if self._folder is not None:
-        self._folder.write_summary(summary)
+        with explained_writes(
+          self._folder.path, "The same command measures again and writes it."
+        ):
+          self._folder.write_summary(summary)
     return TrainedClassifier(self._classifier, summary, self._log.rows)
 
   def _train(self, show_progress: bool) -> float:

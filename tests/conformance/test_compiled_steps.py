@@ -19,6 +19,12 @@ from tests.distribution import two_devices
 
 _VARIANTS = list(variants.SETTINGS)
 _OBJECTIVES = registered.names(objectives.registry)
+_OTHER_CONSTRAINED = [
+  name
+  for name in _OBJECTIVES
+  if name != "geco"
+  and issubclass(objectives.registry[name], objectives.Constrained)
+]
 _SHARES = tf.random.stateless_normal([64, 10], [1, 2])
 # Specs as on the command line; those with a network of their own are made here.
 _SPECS = {
@@ -112,6 +118,29 @@ def test_step_compiles_whole_on_one_device():
   _check(*_after_steps("vae_nvp"))
 
 
+@pytest.mark.parametrize(
+  "make_strategy",
+  [
+    lambda: strategies.make("one"),
+    pytest.param(two_devices.strategy, marks=pytest.mark.slow),
+  ],
+  ids=["whole", "passes"],
+)
+def test_host_operation_is_refused_where_all_is_compiled(
+  make_strategy, monkeypatch
+):
+  call = models.call
+
+  def call_with_host_operation(*arguments, **keywords):
+    outputs = call(*arguments, **keywords)
+    kl = tf.numpy_function(np.array, [outputs.kl], tf.float32)
+    return outputs._replace(kl=tf.ensure_shape(kl, outputs.kl.shape))
+
+  monkeypatch.setattr(models, "call", call_with_host_operation)
+  with pytest.raises(tf.errors.InvalidArgumentError, match="PyFunc"):
+    _after_steps("vae_mean_field", strategy=make_strategy())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("variant", _VARIANTS)
@@ -134,6 +163,13 @@ def test_step_of_model_and_constraint_compiles(variant, constraint):
   if "conditional" in variant and constraint == "re_per_class":
     pytest.skip("a sum of two digits has no label of its own")
   _check(*_after_steps(variant, "geco", constraint))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constraint", [*_SPECS, *_MADE])
+@pytest.mark.parametrize("objective", _OTHER_CONSTRAINED)
+def test_step_of_objective_and_constraint_compiles(objective, constraint):
+  _check(*_after_steps("vae_nvp", objective, constraint))
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from geco_tf import constraints, errors
 from geco_tf.constraints import feature_functions, windows
+from tests.conformance import registered
 
 _SHAPE = (5, 6, 8, 2)
 
@@ -72,6 +73,11 @@ def test_maps_of_all_sizes_count_alike():
   expected = (96 + 2) * (mean - 0.2**2)
   np.testing.assert_allclose(value.violation, expected, rtol=1e-12)
   assert constraint(tf.constant(x), tf.constant(g)).bound > 0.0
+
+
+def test_every_registered_feature_function_is_covered():
+  covered = ["local_statistics"]
+  assert not registered.missing(feature_functions.registry, covered)
 
 
 def test_local_statistics_are_numpys():

@@ -24,7 +24,7 @@ def _made(name, latent_size):
   return posterior, 0.5 * features
 
 
-@pytest.mark.parametrize("name", ["mean_field", "nvp"])
+@pytest.mark.parametrize("name", posteriors.registry.names())
 @pytest.mark.parametrize("latent_size", [1, 2, 3])
 def test_density_of_samples_is_the_density_of_any(name, latent_size):
   posterior, features = _made(name, latent_size)
@@ -35,7 +35,7 @@ def test_density_of_samples_is_the_density_of_any(name, latent_size):
   )
 
 
-@pytest.mark.parametrize("name", ["mean_field", "nvp"])
+@pytest.mark.parametrize("name", posteriors.registry.names())
 @pytest.mark.parametrize(("latent_size", "spacing"), [(1, 0.01), (2, 0.1)])
 def test_density_integrates_to_one(name, latent_size, spacing):
   posterior, features = _made(name, latent_size)

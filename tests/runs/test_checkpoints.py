@@ -28,7 +28,8 @@ def _saved(directory, steps=(80, 120), **arguments):
 
 def _restored(directory):
   value = tf.Variable(tf.zeros([1000]))
-  step = _checkpoints(directory, value).restore()
+  newest = checkpoints.newest_intact(str(directory)) or 0
+  step = _checkpoints(directory, value).restore(newest)
   assert float(value[0]) == float(value[-1]) == step
   return step
 
@@ -228,3 +229,23 @@ def test_memory_file_system_serves_as_a_folder():
   told = []
   assert checkpoints.newest_intact(directory, tell=told.append) == 3
   assert len(told) == 1
+
+
+def test_checkpoint_that_cannot_be_dropped_is_a_warning(
+  tmp_path, monkeypatch, capsys
+):
+  def refuse(path):
+    raise tf.errors.PermissionDeniedError(None, None, f"{path}; not yours")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoints.Checkpoints, "_drop", lambda self: None)
+    _saved(str(tmp_path), steps=(1, 2), keep=1)
+  value = tf.Variable(tf.zeros([1000]))
+  kept = _checkpoints(str(tmp_path), value, keep=1)
+  with monkeypatch.context() as patch:
+    patch.setattr(tf.io.gfile, "remove", refuse)
+    kept.save(3)
+  assert "older checkpoints in" in capsys.readouterr().err
+  assert checkpoints.kept_steps(str(tmp_path)) == [1, 2, 3]
+  kept.save(4)
+  assert checkpoints.kept_steps(str(tmp_path)) == [4]

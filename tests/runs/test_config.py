@@ -100,6 +100,8 @@ def test_setting_that_must_be_positive_is_named(name, bad):
     ({"update_rule": "logratio:1"}, "update rule .* did you mean 'log_ratio'"),
     ({"schedule": "cosin"}, "Unknown schedule .* did you mean 'cosine'"),
     ({"strategy": "mirror"}, "Unknown strategy .* did you mean 'mirrored'"),
+    ({"tpu": "local"}, "`tpu` needs `strategy` tpu; got `strategy` one"),
+    ({"virtual_devices": 2}, "got `strategy` one and 2 of them"),
     ({"resize": "are"}, "Unknown resize 'are'; did you mean 'area'"),
     ({"reduction": "avg"}, "Unknown reduction 'avg'"),
     ({"decay": 1.0}, r"`decay` must be in \[0, 1\); got 1\.0"),

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import geco_tf
 from geco_tf import data, errors, models, runs, training
-from geco_tf.runs import build, checkpoints, export
+from geco_tf.runs import build, checkpoints, export, model_card
 from geco_tf.training import weight_average
 from tests.training import tiny
 
@@ -267,7 +267,34 @@ def test_card_of_an_earlier_step_has_the_row_of_that_step(runs_, tmp_path):
   (row,) = [row for row in rows if row["step"] == 5]
   assert card["step"] == 5
   assert card["measured"]["test_rmse"] == row["test_rmse"]
+  assert card["measured"]["rmse"] == row["rmse"]
+  violation = "geco/re/constraint"
+  assert card["measured"][violation] == row[violation]
   assert "training batches" in card["measured_on"]
+
+
+def _card(folder, config, step):
+  """Of a run with a row at each of two steps and no summary."""
+  folder = runs.Workdir(str(folder))
+  folder.claim(config, (8, 8, 1))
+  folder.write_metrics(
+    [{"step": s, "rmse": 0.1 * s, "test_rmse": 0.2 * s} for s in (5, 10)]
+  )
+  return model_card.make(folder, step, {})
+
+
+@pytest.mark.parametrize("step", [5, 10])
+def test_card_without_a_summary_has_the_row(step, tmp_path):
+  config = tiny.config(**_SHORT)
+  measured = _card(tmp_path, config, step)["measured"]
+  assert measured == {"rmse": 0.1 * step, "test_rmse": 0.2 * step}
+
+
+def test_card_of_averaged_weights_leaves_out_what_others_measured(tmp_path):
+  config = tiny.config(weight_average=0.9, **_SHORT)
+  card = _card(tmp_path, config, 5)
+  assert card["measured"] == {"test_rmse": 1.0}
+  assert card["measured_on"] == "test data"
 
 
 def test_unfinished_run_is_refused_unless_allowed(runs_, tmp_path):
@@ -287,13 +314,35 @@ def test_unfinished_run_is_refused_unless_allowed(runs_, tmp_path):
 def test_folder_with_something_else_is_left_alone(runs_, tmp_path):
   folder, _ = runs_["vae"]
   (tmp_path / "thesis.txt").write_text("years")
-  with pytest.raises(errors.UserError, match="`outdir` must be empty or hold"):
+  with pytest.raises(errors.UserError, match=r"has 'thesis\.txt' too"):
     export.export_run(str(folder), str(tmp_path))
   (tmp_path / "file").write_text("")
-  with pytest.raises(errors.UserError, match="`outdir` must be"):
+  with pytest.raises(errors.UserError, match="cannot be written"):
     export.export_run(str(folder), str(tmp_path / "file" / "below"))
   with pytest.raises(errors.UserError, match="a path; got an empty one"):
     export.export_run(str(folder), "")
+
+
+@pytest.mark.parametrize("stop", ["save", "write"])
+def test_export_that_was_cut_short_is_done_again(
+  stop, runs_, tmp_path, monkeypatch
+):
+  folder, _ = runs_["vae"]
+  outdir = tmp_path / "export"
+  export.export_run(str(folder), str(outdir))
+
+  def fill_the_disk(*_, **__):
+    raise tf.errors.ResourceExhaustedError(None, None, "x; No space left")
+
+  owner = tf.saved_model if stop == "save" else export.model_card
+  with monkeypatch.context() as patch:
+    patch.setattr(owner, stop, fill_the_disk)
+    with pytest.raises(errors.UserError, match="No space left"):
+      export.export_run(str(folder), str(outdir))
+  assert not list(outdir.glob("model_card.*"))
+  (outdir / "saved_model.pb").unlink()
+  export.export_run(str(folder), str(outdir))
+  assert (outdir / "model_card.json").exists()
 
 
 def test_run_without_checkpoint_is_named(tmp_path):

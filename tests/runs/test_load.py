@@ -61,6 +61,25 @@ def test_loaded_model_has_the_average_where_one_is_kept(tmp_path):
   assert np.any(loaded != last)
 
 
+def test_loaded_average_comes_with_what_is_not_trained(tmp_path, monkeypatch):
+  make = build.build_model
+
+  def with_count(*arguments):
+    model = make(*arguments)
+    model.count = tf.Variable(0.0, trainable=False)
+    return model
+
+  monkeypatch.setattr(build, "build_model", with_count)
+  config = tiny.config(weight_average=0.9)
+  model, _ = _save(config, tmp_path)
+  model.count.assign(7.0)
+  average = weight_average.WeightAverage(model.trainable_variables, 0.9)
+  checkpoints.Checkpoints(
+    str(tmp_path / "checkpoints"), keep=1, model=model, weight_average=average
+  ).save(2)
+  assert geco_tf.load(str(tmp_path)).count.numpy() == 7.0
+
+
 def test_loading_prefers_the_newest_checkpoint(tmp_path):
   model, _ = _save(tiny.config(), tmp_path)
   variable = model.trainable_variables[0]
@@ -116,15 +135,14 @@ def test_restoring_another_model_is_refused(tmp_path, changes):
     objective=build.build_objective(config),
   )
   with pytest.raises(errors.UserError, match="is of another model"):
-    kept.restore()
+    kept.restore(1)
 
 
 def test_restoring_without_checkpoint_is_step_0(tmp_path):
   kept = checkpoints.Checkpoints(
     str(tmp_path / "none"), keep=1, model=_model(tiny.config())
   )
-  assert kept.latest is None
-  assert kept.restore() == 0
+  assert kept.restore(0) == 0
 
 
 def test_loading_a_step_takes_its_checkpoint(tmp_path):

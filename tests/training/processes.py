@@ -6,12 +6,15 @@ They are forked from a server that has imported TensorFlow and run nothing, so
 that a start costs a tenth of a fresh one.
 """
 
+import itertools
 import json
 import multiprocessing
 import os
 import pathlib
+import signal
 import socket
 import sys
+import threading
 from unittest import mock
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -19,7 +22,7 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.training.processes_preload"])
 
 
-def start(config, workdir, log, *, environment=None):
+def start(config, workdir, log, *, environment=None, kill_at=None):
   """A process that trains; its exit status is the command's.
 
   Args:
@@ -27,9 +30,11 @@ def start(config, workdir, log, *, environment=None):
     workdir: of the run.
     log: file for all that it prints; its rows of metrics go into <log>.json.
     environment: variables of its own.
+    kill_at: number of the write that it is killed before, from 0.
   """
   process = _context.Process(
-    target=_train, args=(config, str(workdir), str(log), environment or {})
+    target=_train,
+    args=(config, str(workdir), str(log), environment or {}, kill_at),
   )
   # The server finds what it is to import here alone.
   with mock.patch.dict(os.environ, {"PYTHONPATH": str(_ROOT)}):
@@ -65,7 +70,7 @@ def job(num_workers):
   ]
 
 
-def _train(config, workdir, log, environment):
+def _train(config, workdir, log, environment, kill_at):
   os.environ.update(environment)
   out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
   os.dup2(out, 1)
@@ -77,6 +82,8 @@ def _train(config, workdir, log, environment):
   # Pictures take more time than a tiny run.
   report._draw = lambda *_: {}
   report.pictures = lambda *_: {}
+  if kill_at is not None:
+    _kill_before_write(kill_at)
 
   def train():
     rows = training.train(config, workdir=workdir).metrics
@@ -87,3 +94,26 @@ def _train(config, workdir, log, environment):
   sys.stderr.flush()
   # As the interpreter's own end, without what the fork server left.
   os._exit(status)
+
+
+def _kill_before_write(number):
+  """Kills this process before it changes a file for the number-th time."""
+  import tensorflow as tf
+
+  numbers = itertools.count()
+
+  def counted(write, is_write=lambda *_: True):
+    def count_and_write(*arguments, **keywords):
+      # The heartbeat of the lease has a clock of its own.
+      is_main = threading.current_thread() is threading.main_thread()
+      if is_main and is_write(*arguments) and next(numbers) == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+      return write(*arguments, **keywords)
+
+    return count_and_write
+
+  gfile = tf.io.gfile
+  gfile.rename = counted(gfile.rename)
+  gfile.remove = counted(gfile.remove)
+  gfile.GFile = counted(gfile.GFile, lambda _, mode="r": mode[0] != "r")
+  tf.train.Checkpoint.write = counted(tf.train.Checkpoint.write)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where calls end: the host looks whenever there is something to do."""
 
+import numpy as np
 import pytest
 
 from geco_tf.training import loop
@@ -33,3 +34,30 @@ def test_stops_are_at_every_row_measurement_and_checkpoint(call, first_step):
   for every in (10, 25, 30):
     due = {s for s in range(first_step + 1, 146) if s % every == 0}
     assert due <= set(stops)
+
+
+@pytest.mark.parametrize(
+  ("gradients", "constraint", "before", "expected"),
+  [
+    ([0, 0, 0], [0, 0, 0], 5, 0),
+    ([1, 1, 0], [0, 0, 0], 5, 0),
+    ([1, 0, 1], [0, 0, 0], 5, 1),
+    ([0, 1, 1], [0, 0, 0], 5, 2),
+    ([1, 1, 1], [0, 0, 0], 5, 8),
+    ([1, 1, 1], [1, 1, 1], 0, 3),
+    # One or the other is enough.
+    ([0, 1, 0], [0, 0, 1], 5, 2),
+    ([1, 0, 0], [0, 1, 1], 5, 8),
+  ],
+)
+def test_skipped_in_a_row_are_those_up_to_the_last_step(
+  gradients, constraint, before, expected
+):
+  names = ("loss", "skipped_gradients", "geco/re/skipped", "kl")
+  losses = np.ones(3)
+  steps = np.stack([losses, gradients, constraint, losses], axis=1)
+  assert loop._skipped_in_a_row(names, steps, before) == expected
+
+
+def test_nothing_is_skipped_where_no_metric_says_so():
+  assert loop._skipped_in_a_row(("loss",), np.ones((3, 1)), 5) == 0

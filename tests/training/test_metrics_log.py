@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from geco_tf import evaluation, runs
+from geco_tf import errors, evaluation, runs
 from geco_tf.training import metrics_log
 
 _NAMES = ("loss", "kl", "mse")
@@ -120,6 +120,27 @@ def test_log_writes_tensorboard(tmp_path):
   }
   assert (3, "loss") in tags
   assert any(step == 3 and tag.startswith("data") for step, tag in tags)
+
+
+@pytest.mark.parametrize(
+  "name", ["create_file_writer", "scalar", "image", "flush"]
+)
+def test_log_that_cannot_write_says_so(name, tmp_path, monkeypatch):
+  def fail(*_, **keywords):
+    raise tf.errors.ResourceExhaustedError(None, None, "a/b; No space left")
+
+  folder = runs.Workdir(str(tmp_path))
+  folder.create()
+  with monkeypatch.context() as patch:
+    if name == "flush":
+      patch.setattr(runs.Workdir, "write_metrics", fail)
+    else:
+      patch.setattr(tf.summary, name, fail)
+    with pytest.raises(errors.UserError, match=r"No space left.*goes on"):
+      log = metrics_log.MetricsLog(folder, 0)
+      log.add({"step": 3, "loss": 2.5})
+      log.add_images(3, data=np.zeros((2, 8, 8, 1), np.float32))
+      log.flush()
 
 
 def test_log_without_folder_keeps_rows_in_memory(tmp_path, monkeypatch):

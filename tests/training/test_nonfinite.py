@@ -43,6 +43,21 @@ class Faulty(snt.Module):
     )
 
 
+class InfiniteLoss(Faulty):
+  """Whose KL of example 5 is, and no gradient."""
+
+  def __call__(self, images, context=None, *, seed):
+    outputs = self.model(images, context, seed=seed)
+    if not isinstance(seed, models.noise.ReplicaSeed):
+      return outputs
+    step = seed.seed[1]
+    is_bad = (step >= self._first_step) & (step < self._end_step)
+    added = tf.where(is_bad, math.inf, 0.0)
+    return outputs._replace(
+      kl=tf.tensor_scatter_nd_add(outputs.kl, [[5]], [added])
+    )
+
+
 def _faulty(first_step, config=None):
   config = tiny.config() if config is None else config
   return Faulty(build.build_model(config, _SHAPE), first_step)
@@ -86,11 +101,11 @@ def test_run_that_only_skips_stops_and_its_step_is_replayed(tmp_path):
   assert str(healthy) == "step 20: all is finite."
 
 
-def test_skips_that_end_stop_nothing(tmp_path):
+@pytest.mark.parametrize("fault", [Faulty, InfiniteLoss])
+def test_skips_that_end_stop_nothing(fault, tmp_path):
   """As many in a row as are too many, and then the model is well."""
   config = tiny.config(num_steps=20, max_nonfinite_steps=4)
-
-  model = Faulty(build.build_model(config, _SHAPE), 3, 7)
+  model = fault(build.build_model(config, _SHAPE), 3, 7)
   trained = _train(config, tmp_path, model)
   assert [r["skipped_gradients"] for r in trained.metrics] == pytest.approx(
     [0.4, 0.0]

@@ -109,14 +109,42 @@ def heard_interrupts():
   signal.signal(signal.SIGINT, before)
 
 
+def test_signal_during_the_last_save_stops_before_the_summary(
+  tmp_path, monkeypatch
+):
+  save = checkpoints.Checkpoints.save
+
+  def save_and_signal(self, step):
+    save(self, step)
+    if step == tiny.NUM_STEPS:
+      signal.raise_signal(signal.SIGTERM)
+
+  monkeypatch.setattr(checkpoints.Checkpoints, "save", save_and_signal)
+  with pytest.raises(errors.Stopped, match="step 40 of 40 is saved"):
+    _train(tmp_path)
+  assert runs.kept_steps(str(tmp_path))[-1] == tiny.NUM_STEPS
+  assert runs.Workdir(str(tmp_path)).read_summary() is None
+
+
 @pytest.mark.usefixtures("heard_interrupts")
-def test_second_signal_does_not_wait():
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_interrupt_after_a_signal_does_not_wait(first):
   with stopping.StopSignals() as signals, signals.held_back():
-    signal.raise_signal(signal.SIGTERM)
-    assert signals.received == signal.SIGTERM
+    signal.raise_signal(first)
+    assert signals.received == first
     with pytest.raises(errors.Stopped) as raised:
       signal.raise_signal(signal.SIGINT)
   assert raised.value.status == 130
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_second_sigterm_changes_nothing(first):
+  with stopping.StopSignals() as signals:
+    with signals.held_back():
+      signal.raise_signal(first)
+      signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)  # While what is open is closed.
+    assert signals.received == first
 
 
 def test_handlers_are_those_of_before_and_an_ignored_signal_stays_so():

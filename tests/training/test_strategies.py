@@ -76,6 +76,13 @@ def test_tf_config_of_a_job_is_taken(text):
     (_tf_config({"ps": ["a:1"]}), "chief and worker alone; got ps"),
     (_tf_config({"worker": []}), "a list of HOST:PORT for 'worker'; got []"),
     (_tf_config({"worker": ["a"]}), "HOST:PORT for 'worker'; got ['a']"),
+    (_tf_config({"worker": ["a:65536"]}), "'worker'; got ['a:65536']"),
+    (_tf_config({"worker": ["a:0"]}), "HOST:PORT for 'worker'; got ['a:0']"),
+    (_tf_config({"worker": ["a:1", "a:1"]}), "every address once; got a:1"),
+    (
+      _tf_config({"chief": ["a:1"], "worker": ["a:1"]}),
+      "every address once; got a:1",
+    ),
     (_tf_config({"chief": ["a:1", "b:1"]}), "must have one chief"),
     (_tf_config(task={}), 'must have "task", with a "type" out of'),
     (_tf_config(task={"type": "chief", "index": 0}), "out of ['worker']"),
@@ -104,6 +111,19 @@ def test_job_that_comes_too_late_is_refused(monkeypatch):
   monkeypatch.setenv("TF_CONFIG", _tf_config())
   with pytest.raises(errors.UserError, match="before TensorFlow runs anything"):
     strategies.make("multi_worker")
+
+
+def test_port_that_is_taken_is_told_in_one_line(monkeypatch):
+  def fail():
+    raise tf.errors.UnknownError(None, None, "Could not start\ngRPC server")
+
+  monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", fail)
+  task = {"type": "worker", "index": 1}
+  monkeypatch.setenv("TF_CONFIG", _tf_config(task=task))
+  with pytest.raises(errors.LostWorker) as raised:
+    strategies.make("multi_worker")
+  assert "this worker, b:2 in TF_CONFIG" in str(raised.value)
+  assert "Could not start gRPC server" in str(raised.value)
 
 
 def test_machine_without_a_tpu_is_told_in_one_line():

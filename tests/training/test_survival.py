@@ -9,6 +9,7 @@ import errno
 import os
 import random
 import shutil
+import signal
 import time
 
 import pytest
@@ -24,6 +25,8 @@ _CONFIG = tiny.config(
   checkpoint_every=2, log_every=10, evaluate_every=20, steps_per_call=2
 )
 _NUM_KILLS = 20
+# All that a checkpoint writes: rows, checkpoint, manifest, list, removals.
+_WRITES = range(40, 53)
 
 
 def _start(workdir, log):
@@ -73,6 +76,18 @@ def test_kill_at_a_random_moment_changes_no_bit(number, straight, tmp_path):
     runs.Workdir(str(w)).read_summary() for w in (undisturbed, run)
   )
   assert there == here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", _WRITES)
+def test_kill_before_any_write_changes_no_bit(write, straight, tmp_path):
+  undisturbed, _ = straight
+  run, log = tmp_path / "run", tmp_path / "log"
+  process = processes.start(_CONFIG, run, log, kill_at=write)
+  assert processes.finish(process) == [-signal.SIGKILL]
+  assert 2 <= runs.kept_steps(str(run))[-1] < tiny.NUM_STEPS
+  _finish(run, log)
+  tiny.assert_same_run(undisturbed, run)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@
 import math
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -322,7 +323,12 @@ def test_registered_source_trains_by_name(monkeypatch):
     ({"posterior": "nvq"}, "did you mean 'nvp'"),
     ({"kappa": -0.1}, "`kappa` must be positive and finite; got -0.1"),
     ({"warmup_steps": 40}, "`warmup_steps`"),
-    ({"virtual_devices": 3}, "must be set before TensorFlow starts"),
+    (
+      {"strategy": "mirrored", "virtual_devices": 3},
+      "must be set before TensorFlow starts",
+    ),
+    ({"virtual_devices": 2}, "`virtual_devices` needs `strategy` mirrored"),
+    ({"tpu": "local"}, "`tpu` needs `strategy` tpu; got `strategy` one"),
     ({"dataset": "npz:/nowhere/x.npz"}, "/nowhere/x.npz"),
   ],
   ids=str,
@@ -335,3 +341,20 @@ def test_mistake_is_named_before_the_folder_is_claimed(
   assert not (tmp_path / "run" / "config.json").exists()
   assert not (tmp_path / "run" / "checkpoints").exists()
   assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_report_that_may_not_write_leaves_nothing(tmp_path, monkeypatch):
+  def refuse():
+    raise errors.UserError("taken over")
+
+  said = types.SimpleNamespace(line="all is well")
+  monkeypatch.setattr(report, "summarize", lambda *_: {})
+  monkeypatch.setattr(report, "_draw", lambda *_: {})
+  monkeypatch.setattr(report.doctor, "examine", lambda *_: said)
+  folder = runs.Workdir(str(tmp_path))
+  arguments = (tiny.config(), None, None, None, [], folder, None)
+  with pytest.raises(errors.UserError, match="taken over"):
+    report.write(*arguments, before_writing=refuse)
+  assert not list(tmp_path.iterdir())
+  report.write(*arguments)
+  assert folder.read_summary() == {"doctor": "all is well"}
