@@ -8,6 +8,26 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def kl_at(
+  rmse: float, *, of_rmse: float, kl: float, multiplier: float, num_dims: int
+) -> float:
+  """What a run's KL would be at another RMSE near its own, to first order.
+
+    KL + λ D (RMSE'² − RMSE²),  as dKL/d(D RMSE²) = −λ where training has ended
+
+  Args:
+    rmse: where to look, RMSE below; data in [0, 1].
+    of_rmse: where the run ended, RMSE' above.
+    kl: of the run, nats.
+    multiplier: λ it ended with, of the squared error summed over dimensions.
+    num_dims: D.
+
+  Returns:
+    Nats.
+  """
+  return kl + multiplier * num_dims * (of_rmse**2 - rmse**2)
+
+
 def interpolated_kl(
   rmse: float, points: Sequence[tuple[float, float]]
 ) -> float:

@@ -94,7 +94,7 @@ def measure(
     "classifier_kid_standard_error": kid.standard_error,
     "classifier_precision": near.precision,
     "classifier_recall": near.recall,
-    "classifier": _identity(classifier, judge),
+    "classifier": identity(classifier),
     "layer": extract.layer,
     "num_features": real.shape[1],
     "num_images": len(real),
@@ -103,10 +103,17 @@ def measure(
   }
 
 
-def _identity(folder: str, judge: snt.Module) -> dict[str, Any]:
-  """Which classifier it is: these numbers compare with no other's."""
+def identity(folder: str) -> dict[str, Any]:
+  """Which classifier it is: these numbers compare with no other's.
+
+  Args:
+    folder: of `launch.train_classifier`.
+
+  Raises:
+    UserError: if there is no classifier.
+  """
   crc = 0
-  for variable in judge.variables:
+  for variable in runs.load_classifier(folder).variables:
     crc = zlib.crc32(variable.numpy().tobytes(), crc)
   config = classifiers.read_config(folder)
   summary = runs.Workdir(folder).read_summary() or {}

@@ -189,9 +189,14 @@ class Workdir:
 
 def write_text(path: str, text: str) -> None:
   """Writes a file whole or not at all."""
+  write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+  """Writes a file whole or not at all."""
   temporary = f"{path}.tmp"
-  with tf.io.gfile.GFile(temporary, "w") as f:
-    f.write(text)
+  with tf.io.gfile.GFile(temporary, "wb") as f:
+    f.write(content)
   tf.io.gfile.rename(temporary, path, overwrite=True)
 
 
