@@ -4,7 +4,6 @@
 
 import dataclasses
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -212,12 +211,9 @@ def _open(
       f"{source.name!r} must be the data of the run, {there}; it is {here}. "
       "`data_dir` says where they are."
     )
-  crc = 0
-  for variable in model.trainable_variables:
-    crc = zlib.crc32(variable.numpy().tobytes(), crc)
   identity = {
     "step": step,
-    "weights_crc32": crc,
+    "weights_crc32": runs.weights_crc32(model),
     "dataset": source.name,
     "data": here,
   }

@@ -355,11 +355,7 @@ def _combine(
   """From ln q of a sample's own example, and ln Σ q of the others."""
   own = drawn["log_q"].astype(np.float64)
   log_prior = drawn["log_prior"].astype(np.float64)
-  log_mixture = np.logaddexp(own, others) - math.log(count)
-  log_unbiased = own - math.log(population)
-  if count > 1:
-    share = (population - 1) / population / (count - 1)
-    log_unbiased = np.logaddexp(log_unbiased, others + math.log(share))
+  log_mixture, log_unbiased = _log_mixtures(own, others, count, population)
   return MarginalKL(
     marginal_kl=_estimate(log_mixture - log_prior),
     average_kl=_estimate(own - log_prior),
@@ -369,6 +365,25 @@ def _combine(
     population=population,
     num_samples=len(own),
   )
+
+
+def _log_mixtures(
+  own: np.ndarray, others: np.ndarray, count: int, population: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """ln q_M(z_s), and that whose exponential is q(z_s) on average, [S].
+
+  Args:
+    own: ln q(z_s|x_s), [S].
+    others: ln Σ q(z_s|x_n) over the other M − 1 examples, [S].
+    count: M.
+    population: N.
+  """
+  log_mixture = np.logaddexp(own, others) - math.log(count)
+  log_unbiased = own - math.log(population)
+  if count > 1:
+    share = (population - 1) / population / (count - 1)
+    log_unbiased = np.logaddexp(log_unbiased, others + math.log(share))
+  return log_mixture, log_unbiased
 
 
 def _estimate(samples: np.ndarray) -> Estimate:

@@ -9,7 +9,6 @@ classifier only, and their names say so (`classifier_fid`).
 """
 
 import os
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -112,9 +111,6 @@ def identity(folder: str) -> dict[str, Any]:
   Raises:
     UserError: if there is no classifier.
   """
-  crc = 0
-  for variable in runs.load_classifier(folder).variables:
-    crc = zlib.crc32(variable.numpy().tobytes(), crc)
   config = classifiers.read_config(folder)
   summary = runs.Workdir(folder).read_summary() or {}
   return {
@@ -122,7 +118,7 @@ def identity(folder: str) -> dict[str, Any]:
     "model": config.model,
     "dataset": os.path.basename(config.dataset),
     "test_accuracy": summary.get("test_accuracy"),
-    "weights_crc32": crc,
+    "weights_crc32": runs.weights_crc32(runs.load_classifier(folder)),
   }
 
 

@@ -75,6 +75,7 @@ def draw(
     pixels = store.drawn(
       block.training, "images", functools.partial(_pixels, block.training)
     )
+    judged = _judged(block.training, store, settings)
     kept = store.result(block.training)
     if pixels is None or kept is None:
       continue
@@ -85,7 +86,6 @@ def draw(
     if len(labels) > 1:
       title = f"{block.data}\n{title}"
     pictures[title] = _cut(pixels)
-    judged = _judged(block.training, store, settings)
     rows.append(
       {
         "training": block.title,
@@ -161,7 +161,10 @@ def _judged(
     )
 
   found = store.measured(
-    training, f"sample_quality_{workdir_lib.last_name(judge)}", measure
+    training,
+    f"sample_quality_{workdir_lib.last_name(judge)}",
+    measure,
+    settings=sample_quality.identity(judge)["weights_crc32"],
   )
   if found is None:
     return {}
