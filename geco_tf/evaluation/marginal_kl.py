@@ -370,7 +370,7 @@ def _combine(
 def _log_mixtures(
   own: np.ndarray, others: np.ndarray, count: int, population: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """ln q_M(z_s), and that whose exponential is q(z_s) on average, [S].
+  """Ln q_M(z_s), and that whose exponential is q(z_s) on average, [S].
 
   Args:
     own: ln q(z_s|x_s), [S].

@@ -126,12 +126,12 @@ def _pixels(training: Run, workdir: str) -> np.ndarray:
   count = min(_NUM_SHOWN, source.test.num_examples)
   fixed = pipeline.evaluation_batches(source.test, count, num_examples=count)
   batch = next(iter(fixed.batches))
-  seed = tf.constant([0, 0], tf.int32)
-  outputs = models.call(model, batch.images, batch.context, seed=seed)
+  seeds = tf.constant([[0, 0], [0, 1]], tf.int32)
+  outputs = models.call(model, batch.images, batch.context, seed=seeds[0])
   rows = (
     batch.images,
     outputs.reconstruction,
-    model.sample(count, seed=seed),
+    model.sample(count, seed=seeds[1]),
   )
   lines = [np.concatenate(list(images.numpy()), axis=1) for images in rows]
   pixels = np.clip(np.concatenate(lines, axis=0), 0.0, 1.0)

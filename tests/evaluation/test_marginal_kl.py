@@ -281,8 +281,8 @@ def test_conditional_model_is_named():
     (
       None,
       {"num_samples": 10**6, "memory_gib": 1e-3},
-      "num_samples. = 1000000 needs .* GiB of memory; got memory_gib = 0.001. Raise "
-      "`memory_gib` or lower `num_samples`",
+      "num_samples. = 1000000 needs .* GiB of memory; got memory_gib = 0.001"
+      ". Raise `memory_gib` or lower `num_samples`",
     ),
     (
       _NoLogProb([1.0], [1.0], [1.0]),
