@@ -29,7 +29,7 @@ from geco_tf.data.pipeline import (
   evaluation_batches,
   training_batches,
 )
-from geco_tf.data.sources import Source, Split
+from geco_tf.data.sources import Source, Split, fingerprint
 
 __all__ = [
   "Batch",
@@ -39,6 +39,7 @@ __all__ = [
   "check_options",
   "distributed_training_batches",
   "evaluation_batches",
+  "fingerprint",
   "load",
   "register",
   "register_task",

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a data set is once it is in memory, and what every one must satisfy."""
 
+import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,6 +54,16 @@ def view_of(split: Split) -> views.View:
   if split.view is not None:
     return split.view
   return views.stored(split.images.shape[1:], split.labels)
+
+
+def fingerprint(source: Source) -> dict[str, Any]:
+  """Tells one data set from another of the same shape; as JSON has it."""
+  images = source.train.images
+  some = images[:: max(1, len(images) // 1000)]
+  return {
+    "num_examples": len(images),
+    "crc32": zlib.crc32(np.ascontiguousarray(some).tobytes()),
+  }
 
 
 def map_splits(source: Source, change: Callable[[Split, int], Split]) -> Source:

@@ -4,7 +4,6 @@
 
 import dataclasses
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +14,12 @@ import tensorflow as tf
 from geco_tf import data, errors, figures, runs, version
 from geco_tf.data import pipeline
 from geco_tf.evaluation import latents as latents_lib
-from geco_tf.evaluation import likelihood, marginal_kl, two_sample
+from geco_tf.evaluation import (
+  likelihood,
+  marginal_kl,
+  sample_quality,
+  two_sample,
+)
 from geco_tf.evaluation import pieces as pieces_lib
 from geco_tf.figures import image_grid
 from geco_tf.runs import base_config
@@ -27,8 +31,8 @@ _NUM_UNITS = 8  # Of the picture of traversals.
 _NUM_PATHS = 8  # Of the picture of interpolations.
 # The pairs of a model whose latents are maps cost a network each.
 _COMPONENTS_OF_MAPS = 1_000
-# A tenth of a part, after which a log hears of it.
-_TENTH = 10
+# Second words of a seed; batches are numbered from 0.
+_PRIOR = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,12 +40,14 @@ class Settings(base_config.BaseConfig):
   """What of an evaluation a user may choose. Each field is a flag."""
 
   part: tuple[str, ...] = _field(
-    (), "likelihood, importance, active_units, pictures, cross_checks or "
-    "marginal_kl; repeatable; all that the model has if none is given.",
+    (), "likelihood, importance, active_units, pictures, cross_checks, "
+    "sample_quality or marginal_kl; repeatable; all that the model has if none "
+    "is given.",
   )  # fmt: skip
   num_examples: int = _field(
-    10_000, "of each split, for likelihoods and latents; all if fewer."
-  )
+    10_000, "of each split, for likelihoods, latents and sample_quality; all "
+    "if fewer.",
+  )  # fmt: skip
   num_importance_samples: int = _field(500, "k of the weighted bound.")
   num_importance_examples: int = _field(100, "test examples it is of.")
   num_components: int | None = _field(
@@ -49,7 +55,12 @@ class Settings(base_config.BaseConfig):
   )
   num_samples: int = _field(1_000, "S of the marginal KL.")
   num_check_samples: int = _field(1_000, "of q(z), and of the prior.")
-  memory_gib: float = _field(1.0, "beside model and data.")
+  memory_gib: float = _field(
+    1.0, "of importance and marginal_kl, beside model and data."
+  )
+  classifier: str | None = _field(
+    None, "folder of one; adds sample_quality, in its features."
+  )
   seed: int = _field(0, "of all latents and choices.")
   data_dir: str | None = _field(
     None, "where TFDS keeps its data; where the run had it, if not given."
@@ -57,9 +68,10 @@ class Settings(base_config.BaseConfig):
 
 
 _POSITIVE = (
-  "num_examples", "num_importance_samples", "num_importance_examples",
-  "num_samples", "num_check_samples", "memory_gib",
+  "num_importance_samples", "num_importance_examples", "memory_gib",
 )  # fmt: skip
+# A variance needs two; five folds of a classifier five of each sample.
+_LEAST = {"num_examples": 2, "num_samples": 2, "num_check_samples": 5}
 
 
 class _Run(NamedTuple):
@@ -81,18 +93,6 @@ class _Run(NamedTuple):
       num_examples=num_examples or self.settings.num_examples,
       seed=self.settings.seed,
     ).batches
-
-  def progress(self, part: str) -> Callable[[int, int], None]:
-    """Says so at every tenth."""
-    told, start = [0], time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-      tenths = _TENTH * done // total
-      if tenths > told[0]:
-        told[0] = tenths
-        self.say(f"{part}: {10 * tenths} %, {time.monotonic() - start:.0f} s")
-
-    return tell
 
 
 def evaluate_run(
@@ -126,23 +126,37 @@ def evaluate_run(
     for name, part in result.get("parts", {}).items()
     if part["asked"].items() >= run.identity.items()
   }
-  result = {**run.identity, "versions": runs.workdir.versions(), "parts": kept}
+  result = {**run.identity, "parts": kept}
   names = _parts_of(run)
   _check_sizes(run, names)
   for name in names:
     function, fields = _PARTS[name]
-    asked = {**run.identity, **{f: getattr(settings, f) for f in fields}}
+    asked = {**run.identity, **_asked(settings, fields)}
     part = kept.get(name)
     if part is None or part["asked"] != asked:
       say(f"{name} …")
       start = time.monotonic()
       found = function(run)
       seconds = round(time.monotonic() - start, 1)
-      part = {"asked": asked, "seconds": seconds, "result": found}
+      part = {
+        "asked": asked,
+        "versions": runs.workdir.versions(),
+        "seconds": seconds,
+        "result": found,
+      }
     result["parts"][name] = part
     run.done[name] = part["result"]
-    runs.workdir.write_json(path, result)
+    with runs.workdir.explained_writes(path):
+      runs.workdir.write_json(path, result)
   return result
+
+
+def _asked(settings: Settings, fields: Iterable[str]) -> dict[str, Any]:
+  """The settings that decide a part; a classifier is what is in its folder."""
+  asked = {name: getattr(settings, name) for name in fields}
+  if "classifier" in asked:
+    asked["classifier"] = sample_quality.identity(asked["classifier"])
+  return asked
 
 
 def _check(settings: Settings) -> None:
@@ -151,6 +165,9 @@ def _check(settings: Settings) -> None:
   for name in settings.part:
     if name not in _PARTS:
       raise errors.unknown_name("part", name, _PARTS)
+  for name, least in _LEAST.items():
+    if (value := getattr(settings, name)) < least:
+      raise errors.UserError(f"`{name}` must be at least {least}; got {value}.")
   if not 0 <= settings.seed < 2**31:
     raise errors.UserError(
       f"`seed` must be in [0, 2**31); got {settings.seed}."
@@ -187,10 +204,19 @@ def _open(
   if settings.data_dir is not None:
     config = config.replace(data_dir=settings.data_dir)
   source = runs.build.build_data(config)
-  crc = 0
-  for variable in model.trainable_variables:
-    crc = zlib.crc32(variable.numpy().tobytes(), crc)
-  identity = {"step": step, "weights_crc32": crc, "dataset": source.name}
+  here = data.fingerprint(source)
+  there = runs.workdir.read_json(folder.file("config.json")).get("data")
+  if there and there != here:
+    raise errors.UserError(
+      f"{source.name!r} must be the data of the run, {there}; it is {here}. "
+      "`data_dir` says where they are."
+    )
+  identity = {
+    "step": step,
+    "weights_crc32": runs.weights_crc32(model),
+    "dataset": source.name,
+    "data": here,
+  }
   return _Run(model, source, folder, settings, identity, say, {})
 
 
@@ -237,12 +263,30 @@ def best_step(folder: runs.Workdir) -> int | None:
 
 def _parts_of(run: _Run) -> list[str]:
   """The parts asked for; else all that the model has."""
+  missing = _missing(run)
+  for name in run.settings.part:
+    if name in missing:
+      raise errors.UserError(
+        f"`part` must not be {name!r} here: {missing[name]}."
+      )
   if run.settings.part:
     return [name for name in _PARTS if name in run.settings.part]
-  if run.source.context_shape is None:
-    return list(_PARTS)
-  run.say("No marginal KL: every example of this run has a prior of its own.")
-  return [n for n in _PARTS if n not in ("cross_checks", "marginal_kl")]
+  for name, why in missing.items():
+    run.say(f"No {name}: {why}.")
+  return [name for name in _PARTS if name not in missing]
+
+
+def _missing(run: _Run) -> dict[str, str]:
+  """The parts that the run does not have, and why."""
+  if run.source.context_shape is not None:
+    why = "every example of this run has a prior of its own"
+    return dict.fromkeys(("cross_checks", "sample_quality", "marginal_kl"), why)
+  missing = {}
+  if not hasattr(run.model, "prior"):
+    missing["cross_checks"] = "the model has no `prior` to sample from"
+  if run.settings.classifier is None:
+    missing["sample_quality"] = "it needs --classifier, the folder of one"
+  return missing
 
 
 def _sigma(run: _Run) -> float:
@@ -286,7 +330,7 @@ def _importance(run: _Run) -> dict[str, Any]:
     seed=settings.seed,
     memory_gib=settings.memory_gib,
     pieces=pieces,
-    progress=run.progress("importance"),
+    progress=pieces_lib.tenths("importance", run.say),
   ).to_json()
 
 
@@ -312,7 +356,8 @@ def _pictures(run: _Run) -> dict[str, Any]:
   """Exports the latents, and draws walks between them."""
   seed, test = run.settings.seed, run.source.test
   path = run.folder.file("evaluation", "latents.npz")
-  tf.io.gfile.makedirs(run.folder.file("evaluation"))
+  with runs.workdir.explained_writes(path):
+    tf.io.gfile.makedirs(run.folder.file("evaluation"))
   exported = latents_lib.export(run.model, run.fixed(test), seed=seed)
   pieces_lib.write_arrays(path, exported)
   units = run.done.get("active_units") or _active_units(run)
@@ -339,7 +384,9 @@ def _pictures(run: _Run) -> dict[str, Any]:
   }
   for name, rows in walks.items():
     figure = image_grid.labelled_rows(_shown(rows, run.source), num_columns=10)
-    figures.save(figure, run.folder.file("figures", name))
+    drawn = run.folder.file("figures", name)
+    with runs.workdir.explained_writes(drawn):
+      figures.save(figure, drawn)
   return {"latents": path, "num_examples": len(latents)}
 
 
@@ -361,7 +408,8 @@ def _cross_checks(run: _Run) -> dict[str, Any]:
   count = settings.num_check_samples
   batches = run.fixed(run.source.train, count)
   drawn = latents_lib.export(run.model, batches, seed=settings.seed)["latents"]
-  prior = run.model.prior.sample(count, seed=[settings.seed, 1]).numpy()
+  # Noise that no batch of q(z) has: the tests are of independent samples.
+  prior = run.model.prior.sample(count, seed=[settings.seed, _PRIOR]).numpy()
   one, other = (z.reshape(count, -1) for z in (drawn, prior))
   seed = settings.seed
   return {
@@ -369,6 +417,17 @@ def _cross_checks(run: _Run) -> dict[str, Any]:
     "mmd": two_sample.mmd(one, other, seed=seed)._asdict(),
     "classifier": two_sample.classifier_test(one, other, seed=seed)._asdict(),
   }
+
+
+def _sample_quality(run: _Run) -> dict[str, Any]:
+  assert run.settings.classifier is not None  # `_missing`.
+  return sample_quality.measure(
+    run.model,
+    run.source.test,
+    run.settings.classifier,
+    num_images=run.settings.num_examples,
+    seed=run.settings.seed,
+  )
 
 
 def _marginal_kl(run: _Run) -> dict[str, Any]:
@@ -389,7 +448,7 @@ def _marginal_kl(run: _Run) -> dict[str, Any]:
     memory_gib=settings.memory_gib,
     folder=run.folder.file("evaluation", "marginal_kl"),
     settings=run.identity,
-    progress=run.progress("marginal_kl"),
+    progress=pieces_lib.tenths("marginal_kl", run.say),
   ).to_json()
 
 
@@ -414,6 +473,9 @@ _PARTS = {
       "num_importance_examples",
       "seed",
     ),
+  ),
+  "sample_quality": _Part(
+    _sample_quality, ("classifier", "num_examples", "seed")
   ),
   "marginal_kl": _Part(_marginal_kl, ("num_components", "num_samples", "seed")),
 }
@@ -471,6 +533,18 @@ def _describe_checks(found: Mapping[str, Any]) -> list[str]:
   ]
 
 
+def _describe_quality(found: Mapping[str, Any]) -> list[str]:
+  judge = found["classifier"]
+  return [
+    f"FID {found['classifier_fid']:.4g}, KID {found['classifier_kid']:.3g} ± "
+    f"{found['classifier_kid_standard_error']:.1g}, precision "
+    f"{found['classifier_precision']:.3f}, recall "
+    f"{found['classifier_recall']:.3f}",
+    f"in features {found['layer']} of the classifier {judge['name']}, of "
+    f"{found['num_images']} samples and test images",
+  ]
+
+
 def _describe_marginal(found: Mapping[str, Any]) -> list[str]:
   def row(label: str, name: str) -> str:
     value = found[name]
@@ -499,5 +573,6 @@ _DESCRIPTIONS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
   "pictures": _describe_pictures,
   "cross_checks": _describe_checks,
   "importance": _describe_importance,
+  "sample_quality": _describe_quality,
   "marginal_kl": _describe_marginal,
 }

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from geco_tf import data, models
 
+_LATENTS_PER_CALL = 250
 # A unit whose posterior mean varies less over the data is not used.
 ACTIVE_VARIANCE = 1e-2
 TRAVERSAL_EXTENT = 3.0
@@ -63,12 +64,19 @@ def active_units(
     return mean, variance / (num_samples - 1)
 
   compiled = tf.function(sampled, autograph=False, reduce_retracing=True)
-  parts, has_closed_form = [], True
-  for i, batch in enumerate(batches):
+  per_call = max(1, _LATENTS_PER_CALL // num_samples)  # Examples.
+  parts: list[Any] = []
+  has_closed_form = True
+  for batch in batches:
     mean = _closed_form(model, batch) if has_closed_form else None
     if mean is None:
       has_closed_form = False
-      parts.append(compiled(batch.images, batch.context, tf.constant(i)))
+      for start in range(0, len(batch.images), per_call):
+        images, context = (
+          None if array is None else array[start : start + per_call]
+          for array in (batch.images, batch.context)
+        )
+        parts.append(compiled(images, context, tf.constant(len(parts))))
     else:
       parts.append((mean, tf.zeros_like(mean)))
   means, noises = (

@@ -153,10 +153,19 @@ def optimal_sigma(
   Returns:
     σ_opt, not below half a bin.
 
+  Raises:
+    UserError: if it is not a number, as after a training that diverged.
+
   Source: "Taming VAEs", equation 26.
   """
   measure = reconstruction.ReconstructionMeasure(model)
-  return max(measure(batches, seed=seed).rmse, SMALLEST_SIGMA)
+  found = measure(batches, seed=seed)
+  if not math.isfinite(found.rmse + found.kl):
+    raise errors.UserError(
+      f"RMSE and KL must be numbers; got {found.rmse} and {found.kl}, as after "
+      "a training that diverged."
+    )
+  return max(found.rmse, SMALLEST_SIGMA)
 
 
 def measure(

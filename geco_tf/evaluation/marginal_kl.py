@@ -75,7 +75,7 @@ def estimate(
   """Measures how far the aggregate posterior is from the prior.
 
     marginal KL = (1/S) Σ_s [ln (1/M) Σ_n q(z_s|x_n) − ln π(z_s)]
-    z_s ~ q(z|x_s), the x_s spread evenly over the M examples
+    z_s ~ q(z|x_s), each x_s drawn from its own S-th part of the M examples
 
   With M of N examples it is on average too large for all N, by ln(N/M) at most,
   as a sample's own component weighs 1/M in place of 1/N. Given its true weight,
@@ -93,23 +93,24 @@ def estimate(
     folder: for finished pieces; None keeps none. A measurement that is killed
       and started again gives the same number, bit for bit.
     settings: what else tells these pieces from those of another model.
-    progress: told how many of how many pairs are done.
+    progress: told how many of how many blocks are done.
 
   Returns:
-    The `MarginalKL`. Standard errors are those of independent samples.
+    The `MarginalKL`. Standard errors are those of independent samples from the
+    M examples; the choice of the M is not in them.
 
   Raises:
     UserError: if the model is conditional or its posterior has no density, a
-      number is not positive or above N, the memory does not suffice, or a
-      density is not a number.
+      number is not positive or above N, the memory does not suffice, a density
+      is not a number, or `folder` holds other files.
 
   Source: "Taming VAEs", appendix D and table 2.
   """
   count = split.num_examples if num_components is None else num_components
   _check(split, count, num_samples)
   features_fn, log_prob_fn = _densities(model)
-  sampler = _Sampler(model, split, count, seed)
-  sizes = _sizes(features_fn, sampler, num_samples, memory_gib)
+  sampler = _Sampler(model, split, count, num_samples, seed)
+  sizes = _sizes(features_fn, sampler, memory_gib)
   pieces = pieces_lib.Pieces(
     folder,
     {
@@ -118,10 +119,11 @@ def estimate(
       "num_components": count,
       "num_samples": num_samples,
       "seed": seed,
+      "owners": "one of each stratum",
       **sizes._asdict(),
     },
   )
-  drawn = pieces.get("samples", lambda: sampler.draw(num_samples))
+  drawn = pieces.get("samples", sampler.draw)
   others = _log_sum_of_others(
     drawn["latents"],
     _Blocks(features_fn, log_prob_fn, sampler, sizes),
@@ -151,26 +153,39 @@ def _densities(model: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
   if hasattr(model, "posterior"):
 
     def log_prob(latents: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-      return model.posterior(images).log_prob(latents[:, tf.newaxis])
+      try:
+        return model.posterior(images).log_prob(latents[:, tf.newaxis])
+      except NotImplementedError as error:  # TFP's, of one without.
+        raise _no_density(model) from error
 
     return tf.identity, log_prob
-  raise errors.UserError(
+  raise _no_density(model)
+
+
+def _no_density(model: Any) -> errors.UserError:
+  return errors.UserError(
     f"The posterior of the model {type(model).__name__} has no density, which "
-    "the marginal KL needs: give it `posterior`, or `posterior_features` and "
-    "`pairwise_log_prob`."
+    "the marginal KL needs: give it `posterior` with `log_prob`, or "
+    "`posterior_features` and `pairwise_log_prob`."
   )
 
 
 class _Sampler:
   """M examples in a fixed order, and latents of the first of them."""
 
-  def __init__(self, model: Any, split: data.Split, count: int, seed: int):
+  def __init__(
+    self, model: Any, split: data.Split, count: int, num_samples: int, seed: int
+  ):
     self.count = count
+    # Which example each sample is of, [S]: one of each S-th part, so that they
+    # are even where classes follow each other, and all weigh the same.
+    # RandomState's stream never changes between versions of NumPy.
+    u = np.random.RandomState(seed).uniform(size=num_samples)
+    places = (np.arange(num_samples) + u) * count / num_samples
+    self.owners = np.minimum(places.astype(np.int64), count - 1)
     self._model, self._split, self._seed = model, split, seed
     self._compiled = tf.function(
-      self.call,
-      autograph=False,
-      reduce_retracing=True,
+      self._draw, autograph=False, reduce_retracing=True
     )
 
   def call(self, images: tf.Tensor, number: int | tf.Tensor = 0) -> Any:
@@ -184,24 +199,24 @@ class _Sampler:
       self._split, batch_size, num_examples=self.count, seed=self._seed
     ).batches
 
-  def owners(self, num_samples: int) -> np.ndarray:
-    """Which example each sample is of, [S]: even, also where classes follow."""
-    return np.arange(num_samples) * self.count // num_samples
-
-  def draw(self, num_samples: int) -> pieces_lib.Arrays:
-    """Latents z_s, ln q(z_s|x_s) and ln π(z_s)."""
-    owners, parts = self.owners(num_samples), []
+  def draw(self) -> pieces_lib.Arrays:
+    """Latents z_s, ln q(z_s|x_s) and ln π(z_s), a block's at a time."""
+    parts: list[Any] = []
     for i, batch in enumerate(self.batches(_BLOCK_SIZE)):
-      here = owners[owners // _BLOCK_SIZE == i] - i * _BLOCK_SIZE
-      if len(here):
-        outputs = self._compiled(tf.gather(batch.images, here), tf.constant(i))
-        parts.append((outputs.latents, outputs.log_q, outputs.log_prior))
+      here = self.owners[self.owners // _BLOCK_SIZE == i] - i * _BLOCK_SIZE
+      for start in range(0, len(here), _BLOCK_SIZE):
+        images = tf.gather(batch.images, here[start : start + _BLOCK_SIZE])
+        parts.append(self._compiled(images, tf.constant(len(parts))))
     latents, log_q, log_prior = (
       np.concatenate([field.numpy() for field in fields])
       for fields in zip(*parts, strict=True)
     )
     _check_numbers("ln q(z|x) − ln π(z)", np.isfinite(log_q - log_prior))
     return {"latents": latents, "log_q": log_q, "log_prior": log_prior}
+
+  def _draw(self, images: tf.Tensor, number: tf.Tensor) -> tuple[Any, ...]:
+    outputs = self.call(images, number)
+    return outputs.latents, outputs.log_q, outputs.log_prior
 
 
 class _Sizes(NamedTuple):
@@ -214,16 +229,17 @@ class _Sizes(NamedTuple):
 def _sizes(
   features_fn: Callable[..., Any],
   sampler: _Sampler,
-  num_samples: int,
   memory_gib: float,
 ) -> _Sizes:
   """The largest pieces that fit the cache and the memory."""
+  num_samples = len(sampler.owners)
   if not memory_gib > 0:
     raise errors.UserError(f"`memory_gib` must be positive; got {memory_gib}.")
   batch = next(iter(sampler.batches(1)))
   features = tf.nest.flatten(features_fn(batch.images))
   latents = sampler.call(batch.images).latents.numpy()
-  per_latent = num_samples * (2 * latents.nbytes + 8 * 8)
+  # Drawn, filled up, as a tensor, and in the order of the calls.
+  per_latent = num_samples * (4 * latents.nbytes + 8 * 8)
   per_pair = _WORKING_COPIES * (
     sum(f.dtype.size * math.prod(f.shape) for f in features) + latents.nbytes
   )
@@ -234,7 +250,8 @@ def _sizes(
     need = (per_latent + per_pair) / 2**30
     raise errors.UserError(
       f"`num_samples` = {num_samples} needs {need:.3g} GiB of memory; got "
-      f"memory_gib = {memory_gib:g}. Raise the one or lower the other."
+      f"memory_gib = {memory_gib:g}. Raise `memory_gib` or lower "
+      "`num_samples`."
     )
   block_size = min(_BLOCK_SIZE, sampler.count, pairs)
   return _Sizes(block_size, min(num_samples, max(1, pairs // block_size)))
@@ -283,7 +300,7 @@ class _Blocks:
     per_call = self._sizes.latents_per_call
     num_samples = len(latents)
     filled = -(-num_samples // per_call) * per_call
-    own = np.resize(self._sampler.owners(num_samples), filled)
+    own = np.resize(self._sampler.owners, filled)
     tiled = np.resize(latents, (filled, *latents.shape[1:]))
     run = self._compiled if latents.ndim == 2 else self._log_sums
     log_sums = run(
@@ -338,11 +355,7 @@ def _combine(
   """From ln q of a sample's own example, and ln Σ q of the others."""
   own = drawn["log_q"].astype(np.float64)
   log_prior = drawn["log_prior"].astype(np.float64)
-  log_mixture = np.logaddexp(own, others) - math.log(count)
-  log_unbiased = own - math.log(population)
-  if count > 1:
-    share = (population - 1) / population / (count - 1)
-    log_unbiased = np.logaddexp(log_unbiased, others + math.log(share))
+  log_mixture, log_unbiased = _log_mixtures(own, others, count, population)
   return MarginalKL(
     marginal_kl=_estimate(log_mixture - log_prior),
     average_kl=_estimate(own - log_prior),
@@ -352,6 +365,25 @@ def _combine(
     population=population,
     num_samples=len(own),
   )
+
+
+def _log_mixtures(
+  own: np.ndarray, others: np.ndarray, count: int, population: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Ln q_M(z_s), and that whose exponential is q(z_s) on average, [S].
+
+  Args:
+    own: ln q(z_s|x_s), [S].
+    others: ln Σ q(z_s|x_n) over the other M − 1 examples, [S].
+    count: M.
+    population: N.
+  """
+  log_mixture = np.logaddexp(own, others) - math.log(count)
+  log_unbiased = own - math.log(population)
+  if count > 1:
+    share = (population - 1) / population / (count - 1)
+    log_unbiased = np.logaddexp(log_unbiased, others + math.log(share))
+  return log_mixture, log_unbiased
 
 
 def _estimate(samples: np.ndarray) -> Estimate:

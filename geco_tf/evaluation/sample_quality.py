@@ -9,7 +9,6 @@ classifier only, and their names say so (`classifier_fid`).
 """
 
 import os
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -94,7 +93,7 @@ def measure(
     "classifier_kid_standard_error": kid.standard_error,
     "classifier_precision": near.precision,
     "classifier_recall": near.recall,
-    "classifier": _identity(classifier, judge),
+    "classifier": identity(classifier),
     "layer": extract.layer,
     "num_features": real.shape[1],
     "num_images": len(real),
@@ -103,11 +102,15 @@ def measure(
   }
 
 
-def _identity(folder: str, judge: snt.Module) -> dict[str, Any]:
-  """Which classifier it is: these numbers compare with no other's."""
-  crc = 0
-  for variable in judge.variables:
-    crc = zlib.crc32(variable.numpy().tobytes(), crc)
+def identity(folder: str) -> dict[str, Any]:
+  """Which classifier it is: these numbers compare with no other's.
+
+  Args:
+    folder: of `launch.train_classifier`.
+
+  Raises:
+    UserError: if there is no classifier.
+  """
   config = classifiers.read_config(folder)
   summary = runs.Workdir(folder).read_summary() or {}
   return {
@@ -115,7 +118,7 @@ def _identity(folder: str, judge: snt.Module) -> dict[str, Any]:
     "model": config.model,
     "dataset": os.path.basename(config.dataset),
     "test_accuracy": summary.get("test_accuracy"),
-    "weights_crc32": crc,
+    "weights_crc32": runs.weights_crc32(runs.load_classifier(folder)),
   }
 
 

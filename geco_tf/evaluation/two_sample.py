@@ -6,9 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import spatial
-from sklearn import linear_model, model_selection, pipeline, preprocessing
+from sklearn import (
+  decomposition,
+  linear_model,
+  model_selection,
+  pipeline,
+  preprocessing,
+)
 
 from geco_tf import errors
+
+# Of which a classifier takes products: 64 give 2,144.
+_MAX_COLUMNS = 64
 
 
 class MMD(NamedTuple):
@@ -56,12 +65,10 @@ def mmd(
   """
   one, other = _checked(one, other)
   pooled = np.concatenate([one, other])
-  squared = spatial.distance.squareform(
-    spatial.distance.pdist(pooled, "sqeuclidean")
-  )
-  width = np.median(squared[np.triu_indices_from(squared, 1)])
-  kernel = np.exp(-squared / max(width, np.finfo(float).tiny))
-  np.fill_diagonal(kernel, 0.0)
+  pairs = spatial.distance.pdist(pooled, "sqeuclidean")
+  width = max(np.median(pairs), np.finfo(float).tiny)
+  # In the triangle alone; the square's diagonal is 0.
+  kernel = spatial.distance.squareform(np.exp(pairs / -width, out=pairs))
   is_one = np.arange(len(pooled)) < len(one)
   rng = np.random.default_rng(seed)
   shuffled = rng.permuted(np.tile(is_one, (num_permutations, 1)), axis=1)
@@ -88,13 +95,16 @@ def classifier_test(
 ) -> ClassifierTest:
   """Whether logistic regression on products of columns can tell them apart.
 
+  Of more than 64 columns, scaled to one variance, the products are those of
+  their first 64 principal components, found without the labels.
+
   Both samples are cut to the smaller's size, so that guessing is right half of
   the time. Every point is judged by a classifier that has not seen it.
 
   Args:
     one: [N, D].
     other: [M, D].
-    num_folds: of the cross-validation.
+    num_folds: of the cross-validation; at most the smaller's size.
     seed: of the cuts and folds.
 
   Returns:
@@ -113,8 +123,12 @@ def classifier_test(
   size = min(len(one), len(other))
   points = np.concatenate([rng.permutation(s)[:size] for s in (one, other)])
   labels = np.repeat([0, 1], size)
+  fewer: list[decomposition.PCA] = []
+  if points.shape[1] > _MAX_COLUMNS:
+    fewer = [decomposition.PCA(min(_MAX_COLUMNS, size), svd_solver="full")]
   classifier = pipeline.make_pipeline(
     preprocessing.StandardScaler(),
+    *fewer,
     preprocessing.PolynomialFeatures(2, include_bias=False),
     preprocessing.StandardScaler(),
     linear_model.LogisticRegression(C=0.1, max_iter=1000),

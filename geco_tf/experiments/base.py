@@ -32,8 +32,8 @@ class Settings(NamedTuple):
   classifier: str | None = None  # Folder of one, whose features judge samples.
 
 
-# What decides the numbers of a piece.
-_DECISIVE = ("scale", "seed", "dataset")
+# What decides the numbers of an item or a piece.
+DECISIVE = ("scale", "seed", "dataset")
 
 
 class Folder:
@@ -56,7 +56,7 @@ class Folder:
     self.path = os.fspath(path)
     # Where TFDS keeps its data decides nothing; pieces have always said so.
     self._settings: dict[str, Any] = {"data_dir": None}
-    self._settings |= {name: getattr(settings, name) for name in _DECISIVE}
+    self._settings |= {name: getattr(settings, name) for name in DECISIVE}
     tf.io.gfile.makedirs(self.file("pieces"))
 
   def file(self, *names: str) -> str:
@@ -130,8 +130,7 @@ def reproduce(
   Raises:
     UserError: for a scale that there is none of, and as the item says.
   """
-  if settings.scale not in SCALES:
-    raise errors.unknown_name("scale", settings.scale, SCALES)
+  check_scale(settings)
   folder = Folder(folder_of(name, settings.scale, outdir), settings)
   results = item(settings, folder)
   workdir.write_json(
@@ -144,6 +143,12 @@ def reproduce(
     },
   )
   return results
+
+
+def check_scale(settings: Settings) -> None:
+  """Raises a UserError for a scale that there is none of."""
+  if settings.scale not in SCALES:
+    raise errors.unknown_name("scale", settings.scale, SCALES)
 
 
 def folder_of(name: str, scale: str, outdir: str) -> str:

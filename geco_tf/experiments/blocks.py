@@ -75,6 +75,7 @@ def draw(
     pixels = store.drawn(
       block.training, "images", functools.partial(_pixels, block.training)
     )
+    judged = _judged(block.training, store, settings)
     kept = store.result(block.training)
     if pixels is None or kept is None:
       continue
@@ -85,7 +86,6 @@ def draw(
     if len(labels) > 1:
       title = f"{block.data}\n{title}"
     pictures[title] = _cut(pixels)
-    judged = _judged(block.training, store, settings)
     rows.append(
       {
         "training": block.title,
@@ -126,12 +126,12 @@ def _pixels(training: Run, workdir: str) -> np.ndarray:
   count = min(_NUM_SHOWN, source.test.num_examples)
   fixed = pipeline.evaluation_batches(source.test, count, num_examples=count)
   batch = next(iter(fixed.batches))
-  seed = tf.constant([0, 0], tf.int32)
-  outputs = models.call(model, batch.images, batch.context, seed=seed)
+  seeds = tf.constant([[0, 0], [0, 1]], tf.int32)
+  outputs = models.call(model, batch.images, batch.context, seed=seeds[0])
   rows = (
     batch.images,
     outputs.reconstruction,
-    model.sample(count, seed=seed),
+    model.sample(count, seed=seeds[1]),
   )
   lines = [np.concatenate(list(images.numpy()), axis=1) for images in rows]
   pixels = np.clip(np.concatenate(lines, axis=0), 0.0, 1.0)
@@ -161,7 +161,10 @@ def _judged(
     )
 
   found = store.measured(
-    training, f"sample_quality_{workdir_lib.last_name(judge)}", measure
+    training,
+    f"sample_quality_{workdir_lib.last_name(judge)}",
+    measure,
+    settings=sample_quality.identity(judge)["weights_crc32"],
   )
   if found is None:
     return {}

@@ -25,6 +25,10 @@ _LABELS = {
 # Data of an item → data set and task.
 _TASKS = {"color": ("mnist", "color"), "rotate": ("mnist", "rotate")}
 _TASK_LABELS = {"color": "Color-{}", "rotate": "{}-rotate"}
+NUM_DIMS = {
+  "mnist": 28 * 28, "fashion_mnist": 28 * 28, "cifar10": 32 * 32 * 3,
+  "digits": 8 * 8,
+}  # fmt: skip
 # Whose ELBOs `benchmarks.against_elbo` trains too.
 _OF_AGAINST_ELBO = ("mnist", "cifar10")
 _FROM_FILES = ("image_folder:", "npz:")
@@ -60,8 +64,15 @@ class Family(NamedTuple):
   def data_label(self) -> str:
     """The data set as a reader knows it, and what it stands in for."""
     if self.stands_for is not None:
-      return f"{_LABELS[self.dataset]} in place of {self.stands_for}"
-    return _data_label(self.dataset, self.task)
+      return f"{self._own_label} in place of {self.stands_for}"
+    return self._own_label
+
+  @property
+  def _own_label(self) -> str:
+    label = _data_label(
+      self.dataset, self.task if not self.stands_for else None
+    )
+    return label if self.path is None else f"{label} (from files)"
 
   @property
   def label(self) -> str:
@@ -103,33 +114,42 @@ class Family(NamedTuple):
 
   def learned_sigma(self) -> Run:
     """The ELBO, its σ learned."""
-    return self._elbo("learned_sigma", {"objective": "learned_sigma_elbo"})
+    return self._compared("learned_sigma", {"objective": "learned_sigma_elbo"})
+
+  def geco_at_learned_sigma(self, kappa: float) -> Run:
+    """GECO at the RMSE that the ELBO with a learned σ ended at."""
+    return self._compared("geco_at_learned_sigma", {"kappa": kappa})
 
   def annealed(self) -> Run:
     """The ELBO with σ annealed by hand."""
-    return self._elbo("annealed_sigma", {"objective": "annealed_sigma_elbo"})
+    return self._compared(
+      "annealed_sigma", {"objective": "annealed_sigma_elbo"}
+    )
 
   def beta(self, beta: float) -> Run:
     """The β-ELBO."""
-    return self._elbo(f"beta_{beta}", {"objective": "beta_elbo", "beta": beta})
+    return self._compared(
+      f"beta_{beta}", {"objective": "beta_elbo", "beta": beta}
+    )
 
   def pixel_noise(self, width: float) -> Run:
     """The ELBO on data with uniform noise of that width."""
-    return self._elbo(
+    return self._compared(
       f"pixel_noise_{width}",
       {"objective": "learned_sigma_elbo", "pixel_noise": width},
     )
 
   def bit_depth(self, bits: int) -> Run:
     """The ELBO on data of that many bits a pixel."""
-    return self._elbo(
+    return self._compared(
       f"bit_depth_{bits}",
       {"objective": "learned_sigma_elbo", "bit_depth": bits},
     )
 
-  def _elbo(self, kind: str, flags: dict[str, Any]) -> Run:
+  def _compared(self, kind: str, flags: dict[str, Any]) -> Run:
+    """A run beside GECO's at κ; some are of `benchmarks.against_elbo`."""
     shared = self.name in _OF_AGAINST_ELBO
-    if shared and kind.startswith(("learned", "beta", "anneal")):
+    if shared and kind.startswith(("learned", "beta", "anneal", "geco_at")):
       return self._run(f"against_elbo_{self.name}_{kind}_0", flags)
     if self.model == "conv_draw":
       kind = {"learned_sigma": "elbo", "annealed_sigma": "annealed"}.get(

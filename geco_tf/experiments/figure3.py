@@ -5,6 +5,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from geco_tf.experiments import families, trained_runs
 from geco_tf.experiments.base import Folder, Settings
 from geco_tf.figures import information_planes as pictures
@@ -39,7 +41,8 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
     kappas[family.label] = kappa
     rows[family.label] = {n: trained_runs.course(r) for n, r in kept.items()}
     results[family.label] = {
-      name: _numbers(path, kappa) for name, path in rows[family.label].items()
+      name: _numbers(path, kappa, kept[name])
+      for name, path in rows[family.label].items()
     }
   families.check_any(rows, store)
   folder.save_figure("figure3", pictures.trajectories(rows, kappas))
@@ -70,8 +73,14 @@ def _trainings(family: families.Family) -> Mapping[str, trained_runs.Run]:
   return trainings
 
 
-def _numbers(path: pictures.Path, kappa: float) -> dict[str, Any]:
+def _numbers(
+  path: pictures.Path, kappa: float, kept: Mapping[str, Any]
+) -> dict[str, Any]:
   """Where κ was first held, and where the run ended; KL in nats."""
+  # The curve is thinned; that of all rows is None where λ overflowed.
+  largest = kept.get("largest_multiplier")
+  if "geco/re/multiplier" not in kept["curve"]:
+    largest = float(np.nanmax(path.multiplier))
   first = next(
     (i for i, r in enumerate(path.rmse) if r <= _SLACK * kappa), None
   )
@@ -79,9 +88,9 @@ def _numbers(path: pictures.Path, kappa: float) -> dict[str, Any]:
     "κ": kappa,
     "first step at κ": None if first is None else int(path.step[first]),
     "KL there": None if first is None else path.kl[first],
-    "highest KL": max(path.kl),
+    "highest KL": float(np.nanmax(path.kl)),
     "final RMSE": path.rmse[-1],
     "final KL": path.kl[-1],
-    "highest λ": max(path.multiplier),
+    "highest λ": largest,
     "final λ": path.multiplier[-1],
   }

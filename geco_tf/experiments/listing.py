@@ -55,16 +55,31 @@ def needed(item: str, settings: base.Settings, outdir: str) -> dict[str, bool]:
 def listed(
   items: registry_lib.Registry, settings: base.Settings, outdir: str
 ) -> str:
-  """A line for each item: whether it is done, what is kept of it, its cost."""
+  """A line for each item: whether it is done, what is kept of it, its cost.
+
+  Raises:
+    UserError: for a scale that there is none of.
+  """
+  base.check_scale(settings)
   lines = []
   for name in sorted(items.names(), key=_in_order):
     folder = base.folder_of(name, settings.scale, outdir)
-    is_done = workdir.exists(os.path.join(folder, "results.json"))
     lines.append(
-      f"{name:26} {'done' if is_done else '':5}"
+      f"{name:26} {'done' if _is_done(folder, settings) else '':5}"
       f"{_kept(name, settings, outdir):15} {base.cost(items[name])}"
     )
   return "\n".join(lines)
+
+
+def _is_done(folder: str, settings: base.Settings) -> bool:
+  """With these settings, and nothing missing."""
+  found = workdir.read_json(os.path.join(folder, "results.json"))
+  if found is None or found["results"].get("missing"):
+    return False
+  return all(
+    found["settings"].get(name) == getattr(settings, name)
+    for name in base.DECISIVE
+  )
 
 
 def _kept(item: str, settings: base.Settings, outdir: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geco_tf import runs
-from geco_tf.evaluation import marginal_kl
+from geco_tf.evaluation import marginal_kl, pieces
 from geco_tf.evaluation.likelihood import quantized_normal_per_dim
 from geco_tf.experiments import families
 from geco_tf.experiments.base import Folder, Settings
@@ -102,21 +102,15 @@ def _measured(training: Run, store: TrainedRuns) -> dict[str, Any] | None:
 def measure(training: Run, workdir: str) -> dict[str, Any]:
   """The marginal KL of a finished run's newest weights; goes on if stopped."""
   source = runs.build.build_data(training.config())
-  steps = runs.kept_steps(workdir)
-  told = [0]
-
-  def tell(done: int, total: int) -> None:
-    if 10 * done // total > told[0]:
-      told[0] = 10 * done // total
-      print(f"marginal KL of {training.name}: {10 * told[0]} %", flush=True)
-
+  model = runs.load(workdir)
+  say = functools.partial(print, flush=True)
   return marginal_kl.estimate(
-    runs.load(workdir),
+    model,
     source.train,
     num_samples=min(_NUM_SAMPLES, source.train.num_examples),
     folder=os.path.join(workdir, "marginal_kl"),
-    settings={"step": steps[-1]},
-    progress=tell,
+    settings={"weights_crc32": runs.weights_crc32(model)},
+    progress=pieces.tenths(f"marginal KL of {training.name}", say),
   ).to_json()
 
 

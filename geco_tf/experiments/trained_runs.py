@@ -4,10 +4,11 @@
 
 import functools
 import json
+import math
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ from geco_tf import errors, runs, training
 from geco_tf.evaluation import doctor
 from geco_tf.figures import information_planes
 from geco_tf.runs import workdir as workdir_lib
-from geco_tf.training.train import fingerprint
 
 _NUM_POINTS = 60
 _COLUMNS = (
@@ -26,7 +26,9 @@ _COLUMNS = (
 )  # fmt: skip
 _OF_CONSTRAINT = re.compile(r"geco/.*/(multiplier|moving_average)(_max)?")
 # Where a run's data are; not what they are.
-_OF_THE_MACHINE = ("data_dir", "dataset", "classifier")
+_OF_THE_MACHINE = frozenset({"data_dir", "dataset", "classifier"})
+# Of a summary: what tells one training's weights from another's.
+_OF_WEIGHTS = ("rmse", "kl", "test_accuracy")
 
 
 class Run(NamedTuple):
@@ -69,9 +71,12 @@ class TrainedRuns:
   """Results of runs: read where they are kept, else trained, then kept.
 
   <results>/<name>.json             command, summary and thinned curve of a run
-  <results>/<name>_<measure>.json   what was measured with its weights
-  <results>/<name>_<picture>.png    what was drawn with them
+  <results>/<name>_<measure>.json   what was measured, and of which weights
+  <results>/<name>_<picture>.png    what was drawn; which weights, in its .json
   <workdirs>/<name>/                the run's own folder; a stopped run goes on
+
+  All that is kept of a run is of the same weights: where others are in the
+  run's folder, they win, and what they give is kept in its place.
   """
 
   def __init__(self, results: str, workdirs: str, *, may_train: bool = True):
@@ -98,26 +103,28 @@ class TrainedRuns:
       run: what to train.
 
     Returns:
-      Command, machine, seconds, summary, the data's fingerprint, the doctor's
-      line, and the curve thinned to sixty points. None if it is missing and
-      must not be trained.
+      Command, settings, machine, seconds, summary, the data's fingerprint, the
+      doctor's line, and the curve thinned to sixty points. None if it is
+      missing and must not be trained. Read it after what is measured or drawn,
+      for which the run may be trained again.
 
     Raises:
-      UserError: if what is kept is of other flags or other data.
+      UserError: if what is kept is of other settings or other data.
     """
     path = self._file(f"{run.name}.json")
-    kept = workdir_lib.read_json(path)
-    if kept is None:
-      folder = self.workdir(run)
-      if folder is None:
-        return None
-      kept = _result(run, folder)
-      self._write(path, json.dumps(kept, ensure_ascii=False) + "\n")
+    if not workdir_lib.exists(path) and self.workdir(run) is None:
+      return None
+    kept: dict[str, Any] = workdir_lib.read_json(path)
     self._check(run, kept, path)
     return kept
 
   def measured(
-    self, run: Run, measure: str, compute: Callable[[str], Any]
+    self,
+    run: Run,
+    measure: str,
+    compute: Callable[[str], Any],
+    *,
+    settings: Any = None,
   ) -> Any | None:
     """What was measured with a run's weights: read, or measured now.
 
@@ -125,16 +132,24 @@ class TrainedRuns:
       run: what to train, if its weights are not there.
       measure: its name.
       compute: takes the run's folder; its result must be what JSON can hold.
+      settings: what else decides the result, as JSON can hold it.
 
     Returns:
       The result; None if the weights are missing and must not be trained.
     """
     path = self._file(f"{run.name}_{measure}.json")
     found = workdir_lib.read_json(path)
-    if found is None and (folder := self.workdir(run)) is not None:
-      found = compute(folder)
-      self._write(path, json.dumps(found, ensure_ascii=False) + "\n")
-    return found
+    kept = self.result(run)
+    if kept is None:
+      return None
+    if found is None or found["of"] != _weights(kept["summary"], settings):
+      folder = self.workdir(run)
+      if folder is None:
+        return None
+      summary = runs.Workdir(folder).read_summary()
+      found = {"of": _weights(summary, settings), "result": compute(folder)}
+      self._write_json(path, found)
+    return found["result"]
 
   def drawn(
     self, run: Run, picture: str, draw: Callable[[str], np.ndarray]
@@ -147,11 +162,16 @@ class TrainedRuns:
       draw: takes the run's folder, and returns the pixels.
     """
     path = self._file(f"{run.name}_{picture}.png")
+
+    def compute(folder: str) -> list[int]:
+      pixels = draw(folder)
+      self._write(path, tf.io.encode_png(pixels).numpy())
+      return list(pixels.shape)
+
     if not workdir_lib.exists(path):
-      folder = self.workdir(run)
-      if folder is None:
-        return None
-      self._write(path, tf.io.encode_png(draw(folder)).numpy())
+      self._remove(f"{run.name}_{picture}.json")  # It is of nothing.
+    if self.measured(run, picture, compute) is None:
+      return None
     with tf.io.gfile.GFile(path, "rb") as file:
       return np.asarray(tf.io.decode_png(file.read()))
 
@@ -174,7 +194,21 @@ class TrainedRuns:
       _train(run, folder.path)
     elif run.launcher == "train":
       _check_workdir(run, folder)
+    self._keep(run, folder)
     return folder.path
+
+  def _keep(self, run: Run, folder: runs.Workdir) -> None:
+    """Keeps the result of the weights that are there, if of others or none."""
+    path = self._file(f"{run.name}.json")
+    kept = workdir_lib.read_json(path)
+    summary = _weights(folder.read_summary())
+    if kept is not None:
+      if _weights(kept["summary"]) == summary:
+        return
+      print(f"{path} is now of the weights in {folder.path}.", flush=True)
+    made = _result(run, folder.path)
+    self._check(run, made, path)
+    self._write_json(path, made)
 
   def _check(self, run: Run, kept: Mapping[str, Any], path: str) -> None:
     there, here = kept["command"], run.command
@@ -183,6 +217,17 @@ class TrainedRuns:
         f"{path!r} must be of {here!r}; it is of {there!r}. Remove it, or give "
         "another --results."
       )
+    if run.launcher == "train":
+      # Older results know no setting but this.
+      steps = {"num_steps": kept["summary"]["num_steps"]}
+      differences = _differences(
+        kept.get("config", steps), _settings_of(run), workdir_lib.FREE
+      )
+      if differences:
+        raise errors.UserError(
+          f"{path!r} is of other settings than {run.name} has by now: "
+          f"{differences}. Remove it, or give another --results."
+        )
     if "dataset" not in run.here or not kept.get("data"):
       return
     if kept["data"] != (found := _fingerprint(run)):
@@ -194,25 +239,33 @@ class TrainedRuns:
   def _file(self, name: str) -> str:
     return os.path.join(self._results, name)
 
-  def _write(self, path: str, content: str | bytes) -> None:
-    """Writes a file whole or not at all."""
-    tf.io.gfile.makedirs(self._results)
-    binary = content.encode() if isinstance(content, str) else content
-    with tf.io.gfile.GFile(f"{path}.tmp", "wb") as file:
-      file.write(binary)
-    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+  def _remove(self, name: str) -> None:
+    if self.is_kept(name):
+      with workdir_lib.explained_writes(self._file(name)):
+        tf.io.gfile.remove(self._file(name))
+
+  def _write_json(self, path: str, content: Any) -> None:
+    self._write(path, (json.dumps(content, ensure_ascii=False) + "\n").encode())
+
+  def _write(self, path: str, content: bytes) -> None:
+    with workdir_lib.explained_writes(path):
+      tf.io.gfile.makedirs(self._results)
+      workdir_lib.write_bytes(path, content)
 
 
 def course(kept: Mapping[str, Any]) -> information_planes.Path:
-  """The way of a run, from its kept curve; an ELBO's λ is 1/2σ²."""
-  curve = kept["curve"]
-  multiplier = curve.get("geco/re/multiplier")
-  if multiplier is None:
-    # A row without σ is one of an ELBO whose σ is fixed.
-    multiplier = [0.5 / s**2 for s in curve["sigma"]]
-  return information_planes.Path(
-    curve["step"], curve["rmse"], curve["kl"], multiplier
+  """The way of a run, from its kept curve; an ELBO's λ is 1/2σ².
+
+  What was not finite is nan, and λ too where there is neither λ of RE nor σ.
+  """
+  nothing = [None] * len(kept["curve"]["step"])
+  step, rmse, kl, multiplier, sigma = (
+    [math.nan if v is None else v for v in kept["curve"].get(name, nothing)]
+    for name in ("step", "rmse", "kl", "geco/re/multiplier", "sigma")
   )
+  if "geco/re/multiplier" not in kept["curve"]:
+    multiplier = [0.5 / s**2 for s in sigma]
+  return information_planes.Path(step, rmse, kl, multiplier)
 
 
 def _train(run: Run, workdir: str) -> None:
@@ -233,17 +286,37 @@ def _own_flags(command: str) -> set[str]:
 
 
 def _check_workdir(run: Run, folder: runs.Workdir) -> None:
-  there, here = folder.read_config().to_json(), run.config().to_json()
-  differences = [
-    f"{name} is {there[name]} there and {here[name]} here"
-    for name in here
-    if there[name] != here[name] and name not in _OF_THE_MACHINE
-  ]
-  if differences:
+  there = json.loads(json.dumps(folder.read_config().to_json()))
+  if differences := _differences(there, _settings_of(run)):
     raise errors.UserError(
-      f"{folder.path!r} holds another run than {run.name}: "
-      f"{'; '.join(differences)}. Remove it, or give another --workdirs."
+      f"{folder.path!r} holds another run than {run.name}: {differences}. "
+      "Remove it, or give another --workdirs."
     )
+
+
+def _settings_of(run: Run) -> dict[str, Any]:
+  """All settings that are not of a machine, as JSON gives them back."""
+  settings = json.loads(json.dumps(run.config().to_json()))
+  return {n: v for n, v in settings.items() if n not in _OF_THE_MACHINE}
+
+
+def _differences(
+  there: Mapping[str, Any],
+  here: Mapping[str, Any],
+  free: Collection[str] = (),
+) -> str:
+  """What differs, of the settings that both have."""
+  return "; ".join(
+    f"{name} is {there[name]} there and {here[name]} here"
+    for name in sorted((there.keys() & here.keys()) - set(free))
+    if there[name] != here[name]
+  )
+
+
+def _weights(summary: Any, settings: Any = None) -> dict[str, Any]:
+  """Whose a measurement is."""
+  of = {name: summary.get(name) for name in _OF_WEIGHTS}
+  return of if settings is None else {**of, "settings": settings}
 
 
 def _fingerprint(run: Run) -> dict[str, Any]:
@@ -257,7 +330,7 @@ def _fingerprint(run: Run) -> dict[str, Any]:
 def _fingerprint_of(
   dataset: str, image_size: int | None, resize: str, data_dir: str | None
 ) -> dict[str, Any]:
-  return fingerprint(
+  return data_lib.fingerprint(
     data_lib.load(
       dataset, image_size=image_size, resize=resize, data_dir=data_dir
     )
@@ -272,6 +345,7 @@ def _result(run: Run, workdir: str) -> dict[str, Any]:
   content = workdir_lib.read_json(folder.file("config.json"))
   return {
     "command": run.command,
+    **({"config": _settings_of(run)} if run.launcher == "train" else {}),
     "machine": f"{os.cpu_count()} cores, {platform.machine()}",
     "seconds": round(summary.pop("seconds", None) or _seconds(rows)),
     "data": content.get("data"),

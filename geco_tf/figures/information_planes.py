@@ -229,9 +229,9 @@ def _draw_row(line, title, paths, kappa, iterations) -> None:
     np.concatenate([np.asarray(getattr(p, field)) for p in paths.values()])
     for field in ("kl", "rmse", "multiplier")
   )
-  style.log_x(plane, max(kl.min() / 1.3, 0.1), kl.max() * 1.3)
-  style.log_y(plane, rmse.min() / 1.15, rmse.max() * 1.15)
-  style.log_y(error, rmse.min() / 1.15, rmse.max() * 1.15)
+  style.log_x(plane, max(np.nanmin(kl) / 1.3, 0.1), np.nanmax(kl) * 1.3)
+  for ax in (plane, error):
+    style.log_y(ax, np.nanmin(rmse) / 1.15, np.nanmax(rmse) * 1.15)
   known = weight[np.isfinite(weight) & (weight > 0)]
   style.log_y(multiplier, known.min() / 1.5, known.max() * 1.5)
   multiplier.set_ylabel("λ, or 1/2σ² of the ELBO")

@@ -12,7 +12,7 @@ from geco_tf.runs import (
 )
 from geco_tf.runs.classifiers import ClassifierConfig, load_classifier
 from geco_tf.runs.config import Config, validate
-from geco_tf.runs.load import kept_steps, load
+from geco_tf.runs.load import kept_steps, load, weights_crc32
 from geco_tf.runs.workdir import Workdir
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
   "presets",
   "specs",
   "validate",
+  "weights_crc32",
   "workdir",
 ]

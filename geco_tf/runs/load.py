@@ -3,6 +3,7 @@
 """Getting a trained model back."""
 
 import os
+import zlib
 
 import sonnet as snt
 import tensorflow as tf
@@ -48,6 +49,14 @@ def load(workdir: str, *, step: int | None = None) -> snt.Module:
   for part in parts:
     checkpoints.restore_or_explain(part, path, partial=True)
   return model
+
+
+def weights_crc32(model: snt.Module) -> int:
+  """Tells the weights of one training from those of another."""
+  crc = 0
+  for variable in model.variables:
+    crc = zlib.crc32(variable.numpy().tobytes(), crc)
+  return crc
 
 
 def kept_steps(workdir: str) -> list[int]:

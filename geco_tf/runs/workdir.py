@@ -19,7 +19,7 @@ from geco_tf.runs.config import Config
 # Settings that a run may go on with changed: where it runs, what is kept. On
 # other devices sums are rounded otherwise; nothing else of these changes a
 # number.
-_FREE = frozenset(
+FREE = frozenset(
   {
     "checkpoint_every", "data_dir", "keep_checkpoints", "max_nonfinite_steps",
     "steps_per_call", "strategy", "tpu", "virtual_devices",
@@ -189,9 +189,14 @@ class Workdir:
 
 def write_text(path: str, text: str) -> None:
   """Writes a file whole or not at all."""
+  write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+  """Writes a file whole or not at all."""
   temporary = f"{path}.tmp"
-  with tf.io.gfile.GFile(temporary, "w") as f:
-    f.write(text)
+  with tf.io.gfile.GFile(temporary, "wb") as f:
+    f.write(content)
   tf.io.gfile.rename(temporary, path, overwrite=True)
 
 
@@ -255,7 +260,7 @@ def _differences(there: Config, here: Config) -> list[str]:
   return [
     f"{name} is {old[name]} there and {new[name]} here"
     for name in old
-    if old[name] != new[name] and name not in _FREE
+    if old[name] != new[name] and name not in FREE
   ]
 
 

@@ -7,11 +7,9 @@ import dataclasses
 import functools
 import math
 import signal
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -214,7 +212,7 @@ class _Run:
     folder.claim(
       self._config,
       self._source.image_shape,
-      fingerprint(self._source),
+      data_lib.fingerprint(self._source),
       context_shape=self._source.context_shape,
     )
     if workers.is_chief:
@@ -468,16 +466,6 @@ def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
       "`model` must be made, and called once, under the scope of the strategy "
       "that `training.strategies.make` returns."
     )
-
-
-def fingerprint(source: data_lib.Source) -> dict[str, Any]:
-  """Tells one data set from another of the same shape."""
-  images = source.train.images
-  some = images[:: max(1, len(images) // 1000)]
-  return {
-    "num_examples": len(images),
-    "crc32": zlib.crc32(np.ascontiguousarray(some).tobytes()),
-  }
 
 
 def _schedule(config: Config) -> optimizers.WarmupThenDecay:

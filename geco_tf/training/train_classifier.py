@@ -23,7 +23,6 @@ from geco_tf.runs.workdir import Workdir, explained_writes
 from geco_tf.training import augmentation, loop, metrics_log, optimizers
 from geco_tf.training.progress import Progress
 from geco_tf.training.stopping import StopSignals
-from geco_tf.training.train import fingerprint
 
 _STEPS_PER_CALL = 50
 _BATCH_SIZE = 250  # Of measurements.
@@ -106,7 +105,7 @@ class _Run:
     self._checkpoints = None
     if folder is not None:
       classifiers.claim_for_classifier(
-        folder, config, network, fingerprint(source)
+        folder, config, network, data_lib.fingerprint(source)
       )
       self._checkpoints = Checkpoints(
         folder.file("checkpoints"),

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import spatial
 
 from geco_tf import errors, runs
 from geco_tf.evaluation import evaluate
@@ -21,6 +22,9 @@ _SETTINGS = evaluate.Settings(
   num_samples=20,
   num_check_samples=30,
 )
+
+
+_NO_CLASSIFIER = "No sample_quality: it needs --classifier, the folder of one"
 
 
 def _row(step, kl, satisfied):
@@ -61,7 +65,11 @@ def evaluated(tmp_path_factory):
 def test_evaluation_has_every_part_and_writes_it_down(evaluated):
   folder, said, result = evaluated
   assert "marginal_kl: 100 %" in said[-1]
-  assert list(result["parts"]) == list(evaluate._PARTS)
+  assert list(result["parts"]) == [
+    name for name in evaluate._PARTS if name != "sample_quality"
+  ]
+  assert said[0] == f"{_NO_CLASSIFIER}."
+  assert result["parts"]["likelihood"]["versions"]["geco_tf"]
   with open(folder.file("evaluation.json")) as f:
     assert json.load(f)["parts"].keys() == result["parts"].keys()
   assert np.load(folder.file("evaluation", "latents.npz"))["latents"].shape == (
@@ -86,13 +94,82 @@ def test_what_is_done_is_not_done_again(evaluated):
   folder, _, result = evaluated
   said = []
   again = evaluate.evaluate_run(folder.path, _SETTINGS, say=said.append)
-  assert not said
+  assert said == [f"{_NO_CLASSIFIER}."]
   assert again == result
   other = _SETTINGS.replace(num_importance_samples=2, part=("importance",))
   changed = evaluate.evaluate_run(folder.path, other, say=said.append)
-  assert said[0] == "importance …"
+  assert said[1] == "importance …"
   assert changed["parts"]["marginal_kl"] == result["parts"]["marginal_kl"]
   assert changed["parts"]["importance"]["result"]["num_importance_samples"] == 2
+
+
+def test_samples_of_the_posterior_and_of_the_prior_share_no_noise(
+  evaluated, monkeypatch
+):
+  """Where q(z|x) is the prior, they would be the same numbers."""
+  run = evaluate._open(evaluated[0], _SETTINGS, print)
+  run = run._replace(settings=_SETTINGS.replace(num_check_samples=600))
+  for variable in run.model.trainable_variables:
+    variable.assign(tf.zeros_like(variable))  # N(0, I), but for 1e-5.
+  seen = []
+  monkeypatch.setattr(
+    evaluate.two_sample, "mmd", lambda *both, seed: seen.extend(both)
+  )
+  with pytest.raises(AttributeError):  # Of what mmd did not return.
+    evaluate._cross_checks(run)
+  drawn, prior = seen
+  assert spatial.distance.cdist(drawn, prior).min() > 1e-3  # [600, 4].
+
+
+def test_conv_draw_has_every_part_that_it_should(tmp_path):
+  """Latents are maps, of more columns than a classifier takes products of."""
+  config = tiny.config(
+    model="conv_draw", draw_steps=2, draw_hidden_size=4, latent_channels=9,
+    model_option=("kernel_size=3",),
+  )  # fmt: skip
+  folder = _leave_run(tmp_path, [_row(10, 5.0, 1.0)], config)
+  settings = _SETTINGS.replace(
+    num_components=7, num_samples=5, num_check_samples=20,
+    part=("active_units", "cross_checks", "marginal_kl"),
+  )  # fmt: skip
+  result = evaluate.evaluate_run(folder.path, settings, say=lambda line: None)
+  units, checks, found = (
+    result["parts"][name]["result"] for name in settings.part
+  )
+  assert units["num_units"] > 64 and units["num_samples"] > 0
+  assert 0.0 <= checks["classifier"]["accuracy"] <= 1.0
+  assert (found["num_components"], found["num_samples"]) == (7, 5)
+  assert np.isfinite(found["marginal_kl"]["value"])
+
+
+def test_sample_quality_is_of_the_classifier_that_is_there(
+  evaluated, monkeypatch
+):
+  crc = [1]
+  monkeypatch.setattr(
+    evaluate.sample_quality, "identity", lambda folder: {"crc": crc[0]}
+  )
+  asked = []
+
+  def measure(model, split, classifier, **settings):
+    asked.append((classifier, settings))
+    return {"classifier_fid": 1.0}
+
+  monkeypatch.setattr(evaluate.sample_quality, "measure", measure)
+  settings = _SETTINGS.replace(classifier="judge", part=("sample_quality",))
+  for other in (1, 1, 2):
+    crc[0] = other
+    result = evaluate.evaluate_run(evaluated[0].path, settings, say=print)
+  assert asked == 2 * [("judge", {"num_images": 60, "seed": 0})]
+  assert result["parts"]["sample_quality"]["asked"]["classifier"] == {"crc": 2}
+
+
+def test_other_data_than_the_runs_are_refused(tmp_path):
+  _leave_run(tmp_path, [_row(10, 5.0, 1.0)])
+  other = {"num_examples": 1_497, "crc32": 1}
+  _edit_config(tmp_path, lambda content: content.update(data=other))
+  with pytest.raises(errors.UserError, match=r"'digits' must be the data of"):
+    evaluate.evaluate_run(str(tmp_path), _SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +231,11 @@ def test_weights_of_another_network_are_named(tmp_path):
   ("changes", "message"),
   [
     ({"part": ("marginal",)}, "Unknown part 'marginal'; did you mean"),
-    ({"num_samples": 0}, "num_samples. must be positive"),
+    ({"num_samples": 1}, "num_samples. must be at least 2; got 1"),
+    ({"num_examples": 1}, "num_examples. must be at least 2; got 1"),
+    ({"num_check_samples": 4}, "num_check_samples. must be at least 5; got 4"),
+    ({"num_importance_samples": 0}, "num_importance_samples. must be positive"),
+    ({"part": ("sample_quality",)}, "'sample_quality' here: it needs --clas"),
     ({"seed": -1}, "seed. must be in"),
     (
       {"part": ("importance",), "num_importance_examples": 10_000},

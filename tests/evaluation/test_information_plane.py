@@ -2,22 +2,56 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sweep, interpolated by hand."""
 
+import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
 
 from geco_tf.evaluation import information_plane
 
+_RESULTS = pathlib.Path(__file__).parents[2] / "docs" / "results"
 _SWEEP = ((0.2, 8.0), (0.05, 128.0), (0.1, 32.0))  # KL = .32 / RMSE².
 
 
 @pytest.mark.parametrize("rmse", [0.05, 0.07, 0.1, 0.141, 0.2])
 def test_power_law_is_met_between_the_points(rmse):
   found = information_plane.interpolated_kl(rmse, _SWEEP)
-  np.testing.assert_allclose(found, 0.32 / rmse**2, rtol=1e-12)
+  np.testing.assert_allclose(found.kl, 0.32 / rmse**2, rtol=1e-12)
 
 
 @pytest.mark.parametrize("rmse", [0.049, 0.201])
 def test_nothing_is_known_outside_of_the_sweep(rmse):
-  assert math.isnan(information_plane.interpolated_kl(rmse, _SWEEP))
+  found = information_plane.interpolated_kl(rmse, _SWEEP)
+  assert np.isnan(found).all()
+
+
+def test_line_is_between_its_neighbours_and_exact_at_them():
+  found = information_plane.interpolated_kl(0.08, _SWEEP)
+  assert (found.low, found.high) == (0.05, 0.1)
+  np.testing.assert_allclose(found.error, math.log(1.6) * math.log(1.25))
+  at_run = information_plane.interpolated_kl(0.1, _SWEEP)
+  assert at_run.error == 0.0 and 0.1 in (at_run.low, at_run.high)
+
+
+@pytest.mark.parametrize("left_out", [1, 2, 3])
+def test_error_of_the_line_holds_where_a_real_run_is_left_out(left_out):
+  """GECO's runs on MNIST, as docs/results keeps them."""
+  ends = []
+  for kappa in (0.06, 0.08, 0.1, 0.125, 0.175):
+    summary = json.loads(
+      (_RESULTS / f"mnist_auto_{kappa}.json").read_text(encoding="utf-8")
+    )["summary"]
+    ends.append((summary["rmse"], summary["kl"]))
+  rmse, kl = ends.pop(left_out)
+  found = information_plane.interpolated_kl(rmse, ends)
+  assert abs(found.kl / kl - 1.0) < found.error
+
+
+def test_kl_is_moved_along_a_curve_whose_slope_is_lambda():
+  """KL = .32 / RMSE², where λ D = .32 / RMSE⁴, to first order."""
+  run = {"of_rmse": 0.1, "kl": 32.0, "multiplier": 4.0, "num_dims": 800}
+  for rmse, rtol in ((0.1, 1e-12), (0.101, 5e-4), (0.099, 5e-4)):
+    found = information_plane.kl_at(rmse, **run)
+    np.testing.assert_allclose(found, 0.32 / rmse**2, rtol=rtol)

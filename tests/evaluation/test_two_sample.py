@@ -74,6 +74,16 @@ def test_both_tests_see_another_mean_scale_or_correlation(change):
   assert found.low > 0.5
 
 
+@pytest.mark.parametrize("size", [10, 200])
+def test_classifier_of_many_columns_takes_few_products(size):
+  """Without the cut, 1,000 columns have 501,500 products."""
+  rng = np.random.default_rng(5)
+  one, other = rng.normal(size=[size, 1_000]), rng.normal(size=[size, 1_000])
+  assert two_sample.classifier_test(one, other).p_value > 1e-6
+  if size == 200:  # The same shift of all columns is a principal component.
+    assert two_sample.classifier_test(one, other + 0.5).p_value < 1e-6
+
+
 def test_interval_is_clopper_and_pearsons():
   rng = np.random.default_rng(4)
   found = two_sample.classifier_test(

@@ -93,8 +93,8 @@ def test_path_is_cifar10_and_stands_in_for_celeb_a():
   cifar10 = _family("conv_draw", "cifar10", dataset=path)
   stand_in = _family("conv_draw", "celeb_a", dataset=path)
   assert cifar10.geco(0.1) == stand_in.geco(0.1)
-  assert cifar10.data_label == "CIFAR-10"
-  assert stand_in.data_label == "CIFAR-10 in place of CelebA"
+  assert cifar10.data_label == "CIFAR-10 (from files)"
+  assert stand_in.data_label == "CIFAR-10 (from files) in place of CelebA"
   run = cifar10.geco(0.1)
   assert run.config().dataset == path
   assert path not in run.command
