@@ -121,6 +121,10 @@ def test_setting_that_must_be_positive_is_named(name, bad):
       r"exclude each other; got kappa=0\.1 and constraint=\['re:0\.2'\]",
     ),
     ({"kappa": None}, "geco needs a constraint; set `kappa` or `constraint`"),
+    (
+      {"objective": "geco_distortion"},
+      r"got kappa=.*Bound the rate instead, as --constraint=kl:20",
+    ),
   ],
 )
 def test_mistake_is_named_by_validate(changes, message):
