@@ -137,6 +137,7 @@ def test_interrupt_after_a_signal_does_not_wait(first):
   assert raised.value.status == 130
 
 
+@pytest.mark.usefixtures("heard_interrupts")
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_second_sigterm_changes_nothing(first):
   with stopping.StopSignals() as signals:
