@@ -20,7 +20,11 @@ class Times(NamedTuple):
 
 
 def times(
-  works: Mapping[str, Work], *, rounds: int, count: int | Mapping[str, int]
+  works: Mapping[str, Work],
+  *,
+  rounds: int,
+  count: int | Mapping[str, int],
+  before: Callable[[str], object] | None = None,
 ) -> dict[str, Times]:
   """Name → its times.
 
@@ -28,6 +32,7 @@ def times(
     works: name → what is done.
     rounds: how many blocks of each.
     count: how many times a block does it, for all or by name.
+    before: called with the name before each block, off the clock.
   """
   names = list(works)
   counts = {n: count if isinstance(count, int) else count[n] for n in names}
@@ -38,6 +43,8 @@ def times(
   for i in range(rounds):
     # The order turns, so that a slow spell hits all alike.
     for name in names[i % len(names) :] + names[: i % len(names)]:
+      if before is not None:
+        before(name)
       start = _now()
       works[name](counts[name])
       blocks[name].append(1e3 * (_now() - start) / counts[name])

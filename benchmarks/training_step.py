@@ -12,7 +12,7 @@ weights, and, given ours, our numbers.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -31,19 +31,38 @@ except ImportError:
 
 _RATE = 1e-6  # ν of Algorithm 1; no time depends on it.
 _RULE = {"update_rule": f"exponential:{_RATE}"}
-CONFIGS: dict[str, runs.Config] = {
-  "VAE": runs.presets.get("mnist").replace(posterior="mean_field", **_RULE),
-  "VAE+NVP": runs.presets.get("mnist").replace(**_RULE),
-  "ConvDraw": runs.presets.get("conv_draw_mnist_laptop").replace(**_RULE),
-}
-# Settings of ours, by their name in the table.
+# Settings of ours, by their name in the table; the first is the others' peer.
 WAYS: dict[str, dict[str, Any]] = {
   "float32": {},
   "bfloat16": {"precision": "bfloat16"},
   "XLA": {"xla": True},
   "two devices": {"strategy": "mirrored"},
 }
-_STEPS = {"VAE": 20, "VAE+NVP": 20, "ConvDraw": 4}
+
+
+class Case(NamedTuple):
+  """A network and how it is trained."""
+
+  config: runs.Config
+  num_steps: int  # A block.
+  ways: tuple[str, ...] = tuple(WAYS)
+  beside_torch: bool = True
+
+
+_VAE = runs.presets.get("mnist").replace(**_RULE)
+_CONV_DRAW = runs.presets.get("conv_draw_mnist_laptop").replace(**_RULE)
+CASES = {
+  "VAE": Case(_VAE.replace(posterior="mean_field"), 20),
+  "VAE+NVP": Case(_VAE, 20),
+  "ConvDraw": Case(_CONV_DRAW, 4),
+  # Does what each device does for itself lose its weight?
+  "VAE+NVP, large batch": Case(
+    _VAE.replace(batch_size=512),
+    3,
+    ways=("float32", "two devices"),
+    beside_torch=False,
+  ),
+}
 _ROUNDS = 12
 QUICK_SIDE = 20  # The least that has two convolutions, as 28 has.
 _SMALL = {"latent_size": 4, "channels": 4, "hidden_size": 8,
@@ -62,7 +81,7 @@ def noise_source(num_examples: int, side: int = 28) -> data.Source:
 
 def small(config: runs.Config) -> runs.Config:
   """The same with the smallest network."""
-  return config.replace(batch_size=8, **_SMALL)
+  return config.replace(batch_size=config.batch_size // 8, **_SMALL)
 
 
 class Trainer:
@@ -129,33 +148,23 @@ def torch_network(config: runs.Config, image_shape: tuple[int, int, int]):
 
 def measure(is_quick: bool) -> performance.Part:
   """The part of the page."""
-  rows, remarks = [], []
-  for name, config in CONFIGS.items():
-    chosen = small(config) if is_quick else config
-    found = _measure_model(name, chosen, is_quick)
-    rows += found.rows
-    remarks += found.remarks
-  return performance.Part(rows, remarks)
-
-
-def _measure_model(
-  name: str, config: runs.Config, is_quick: bool
-) -> performance.Part:
   source = noise_source(200, QUICK_SIDE) if is_quick else noise_source(6000)
-  works: dict[str, interleaved.Work] = {
-    way: Trainer(config.replace(**settings), source)
-    for way, settings in WAYS.items()
-  }
-  remarks = []
-  if torch_training is not None:
-    works |= _torch_works(config, source)
-    remarks.append(f"{name}: {_check_same(config, source)}.")
-  times = interleaved.times(
-    works,
-    rounds=1 if is_quick else _ROUNDS,
-    count=1 if is_quick else _STEPS[name],
-  )
-  return performance.Part(_rows(name, config, times), remarks)
+  rows, remarks = [], []
+  for name, case in CASES.items():
+    config = small(case.config) if is_quick else case.config
+    works: dict[str, interleaved.Work] = {
+      way: Trainer(config.replace(**WAYS[way]), source) for way in case.ways
+    }
+    if case.beside_torch and torch_training is not None:
+      works |= _torch_works(config, source)
+      remarks.append(f"{name}: {_check_same(config, source)}.")
+    times = interleaved.times(
+      works,
+      rounds=1 if is_quick else _ROUNDS,
+      count=1 if is_quick else case.num_steps,
+    )
+    rows += _rows(f"step of {config.batch_size}, {name}", case, times)
+  return performance.Part(rows, remarks)
 
 
 def _torch_works(
@@ -193,22 +202,25 @@ def _check_same(config: runs.Config, source: data.Source) -> str:
 
 
 def _rows(
-  name: str, config: runs.Config, times: Mapping[str, interleaved.Times]
+  what: str, case: Case, times: Mapping[str, interleaved.Times]
 ) -> list[performance.Row]:
-  what = f"step of {config.batch_size}, {name}"
   clocks = {n: t.clock for n, t in times.items()}
-  peers = {n: t for n, t in clocks.items() if n.startswith("PyTorch")}
-  peer, peer_ms = "PyTorch", None
-  if peers:
-    peer, peer_ms = min(peers.items(), key=lambda item: np.median(item[1]))
-  plain = clocks["float32"]
-  rows = [performance.Row(what, "ours, float32", plain, peer, peer_ms)]
-  rows += [
-    performance.Row(what, f"ours, {way}", clocks[way], "ours, float32", plain)
-    for way in WAYS
-    if way != "float32"
+  first, *others = case.ways
+  rows = []
+  if case.beside_torch:
+    peers = {n: t for n, t in clocks.items() if n.startswith("PyTorch")}
+    peer, peer_ms = "PyTorch", None
+    if peers:
+      peer, peer_ms = min(peers.items(), key=lambda item: np.median(item[1]))
+    rows.append(
+      performance.Row(what, f"ours, {first}", clocks[first], peer, peer_ms)
+    )
+  return rows + [
+    performance.Row(
+      what, f"ours, {way}", clocks[way], f"ours, {first}", clocks[first]
+    )
+    for way in others
   ]
-  return rows
 
 
 if __name__ == "__main__":

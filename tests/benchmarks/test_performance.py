@@ -32,10 +32,8 @@ def without_torch(monkeypatch):
     monkeypatch.setattr(module, "torch_training", None)
   monkeypatch.setattr(input_pipeline, "torch", None)
   monkeypatch.setattr(marginal_kl, "_LATENT_SIZES", (32,))
-  vae = {"VAE": training_step.CONFIGS["VAE"]}
-  monkeypatch.setattr(training_step, "CONFIGS", vae)
-  ways = {n: training_step.WAYS[n] for n in ("float32", "two devices")}
-  monkeypatch.setattr(training_step, "WAYS", ways)
+  vae = training_step.CASES["VAE"]._replace(ways=("float32",))
+  monkeypatch.setattr(training_step, "CASES", {"VAE": vae})
 
 
 @pytest.mark.parametrize("name", performance.NAMES)
@@ -51,7 +49,7 @@ def test_part_is_measured_without_torch(name, without_torch):
 
 
 def test_every_model_and_posterior_is_timed():
-  configs = training_step.CONFIGS.values()
+  configs = [case.config for case in training_step.CASES.values()]
   assert not registered.missing(models.registry, [c.model for c in configs])
   assert not registered.missing(
     posteriors.registry, [c.posterior for c in configs]
