@@ -23,10 +23,9 @@ from geco_tf.data import paper_tasks, pixels
 from launch import command_line
 
 try:
-  import torch
-  import torch.utils.data
+  from benchmarks import torch_examples
 except ImportError:
-  torch = None
+  torch_examples = None
 
 _BATCH_SIZE, _BATCHES, _ROUNDS = 64, 100, 7
 _UNTIMED_BATCHES = 20  # Fill the buffers, which are full after a pause.
@@ -45,8 +44,14 @@ def measure(is_quick: bool) -> performance.Part:
   """The part of the page."""
   source = training_step.noise_source(600 if is_quick else 60_000)
   works = {"stored": _ours(source.train), "tf.data": _plain(source.train)}
-  if torch is not None:
-    works["DataLoader"] = _data_loader(source.train)
+  if torch_examples is not None:
+    batches = torch_examples.batches(
+      source.train.images,
+      source.train.labels,
+      _BATCH_SIZE,
+      num_workers=_NUM_WORKERS,
+    )
+    works["DataLoader"] = _Stream(lambda: batches)  # Its workers stay.
   works |= {name: _ours(make(source).train) for name, make in _KINDS.items()}
   times = interleaved.times(
     works,
@@ -107,34 +112,6 @@ def _plain(split: data.Split) -> _Stream:
   )
   dataset = dataset.prefetch(tf.data.AUTOTUNE)
   return _Stream(lambda: iter(dataset))
-
-
-def _data_loader(split: data.Split) -> _Stream:
-  images = torch.from_numpy(np.moveaxis(split.images, -1, 1).copy())
-  labels = torch.from_numpy(split.labels)
-
-  class Examples(torch.utils.data.Dataset):
-    def __len__(self):
-      return len(images)
-
-    def __getitems__(self, indices):
-      return images[indices].float() / 255.0, labels[indices]
-
-  def endless():
-    loader = torch.utils.data.DataLoader(
-      Examples(),
-      _BATCH_SIZE,
-      shuffle=True,
-      num_workers=_NUM_WORKERS,
-      collate_fn=lambda batch: batch,
-      drop_last=True,
-      persistent_workers=True,
-    )
-    while True:
-      yield from loader
-
-  batches = endless()  # Its workers stay.
-  return _Stream(lambda: batches)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def without_torch(monkeypatch):
   """As where it is not installed; and a few of many ways."""
   for module in (geco_overhead, training_step):
     monkeypatch.setattr(module, "torch_training", None)
-  monkeypatch.setattr(input_pipeline, "torch", None)
+  monkeypatch.setattr(input_pipeline, "torch_examples", None)
   monkeypatch.setattr(marginal_kl, "_LATENT_SIZES", (32,))
   vae = training_step.CASES["VAE"]._replace(ways=("float32",))
   monkeypatch.setattr(training_step, "CASES", {"VAE": vae})
