@@ -90,7 +90,8 @@ class _Sweep:
 
 def measure(is_quick: bool) -> performance.Part:
   """The part of the page."""
-  sweep = _Sweep(1 if is_quick else _NUM_BETAS)
+  num_betas = 1 if is_quick else _NUM_BETAS
+  sweep = _Sweep(num_betas)
   times = interleaved.times(
     {
       "ours": sweep.ours,
@@ -104,7 +105,7 @@ def measure(is_quick: bool) -> performance.Part:
   )
   rows = [
     performance.Row(
-      f"iteration of {_NUM_BETAS} β",
+      f"iteration of {num_betas} β",
       "`fixed_points.find`",
       times["ours"].clock,
       f"NumPy, {name}",

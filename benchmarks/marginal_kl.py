@@ -103,18 +103,23 @@ def measure(is_quick: bool) -> performance.Part:
   """The part of the page."""
   tf.random.set_seed(0)
   rows, remarks = [], []
+  num_latents = _LATENTS_PER_CALL if is_quick else _NUM_LATENTS
+  num_pairs = _NUM_EXAMPLES * num_latents
   for latent_size in _LATENT_SIZES:
-    times = _times(latent_size, is_quick)
-    rows += _rows(latent_size, times)
-    remarks.append(_remark(latent_size, times))
+    times = _times(latent_size, num_latents, 1 if is_quick else _ROUNDS)
+    rows += _rows(f"{num_pairs:,} pairs, {latent_size} latents", times)
+    remarks.append(_remark(latent_size, num_pairs, times))
   return performance.Part(rows, remarks)
 
 
-def _times(latent_size: int, is_quick: bool) -> dict[str, interleaved.Times]:
+def _times(
+  latent_size: int, num_latents: int, rounds: int
+) -> dict[str, interleaved.Times]:
   nvp, plain = _nvp(latent_size), PlainNVP(latent_size)
   features = nvp.features(tf.random.normal([_NUM_EXAMPLES, _HIDDEN_SIZE]))
-  num_calls = 1 if is_quick else _NUM_LATENTS // _LATENTS_PER_CALL
-  latents = tf.random.normal([num_calls, _LATENTS_PER_CALL, latent_size])
+  latents = tf.random.normal(
+    [num_latents // _LATENTS_PER_CALL, _LATENTS_PER_CALL, latent_size]
+  )
   works = {"products": peaks.products()}
   for name, way, xla in (
     ("ours", nvp, True),
@@ -125,15 +130,15 @@ def _times(latent_size: int, is_quick: bool) -> dict[str, interleaved.Times]:
     works[name] = interleaved.repeated(
       lambda run=run: run(latents, features).numpy()
     )
-  return interleaved.times(works, rounds=1 if is_quick else _ROUNDS, count=1)
+  return interleaved.times(works, rounds=rounds, count=1)
 
 
 def _rows(
-  latent_size: int, times: dict[str, interleaved.Times]
+  what: str, times: dict[str, interleaved.Times]
 ) -> list[performance.Row]:
   return [
     performance.Row(
-      f"{_NUM_EXAMPLES * _NUM_LATENTS:,} pairs, {latent_size} latents",
+      what,
       "ours",
       times["ours"].clock,
       f"TensorFlow, each pair an example, {name}",
@@ -143,9 +148,11 @@ def _rows(
   ]
 
 
-def _remark(latent_size: int, times: dict[str, interleaved.Times]) -> str:
+def _remark(
+  latent_size: int, num_pairs: int, times: dict[str, interleaved.Times]
+) -> str:
   seconds = 1e-3 * float(np.median(times["ours"].cores))
-  pairs = _NUM_EXAMPLES * _NUM_LATENTS / seconds
+  pairs = num_pairs / seconds
   peak = peaks.operations_per_second(times["products"].cores)
   share = pairs * operations_per_pair(latent_size) / peak
   return (
