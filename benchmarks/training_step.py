@@ -73,9 +73,10 @@ _SMALL = {"latent_size": 4, "channels": 4, "hidden_size": 8,
 def noise_source(num_examples: int, side: int = 28) -> data.Source:
   """Grey noise with labels of ten classes, in both splits."""
   random = np.random.RandomState(0)
-  images = random.randint(0, 256, [num_examples, side, side, 1])
+  shape = [num_examples, side, side, 1]
+  images = random.randint(0, 256, shape, dtype=np.uint8)
   labels = random.randint(0, 10, [num_examples]).astype(np.int32)
-  split = data.Split(images.astype(np.uint8), labels)
+  split = data.Split(images, labels)
   return data.Source("noise", split, split, 10)
 
 
