@@ -46,6 +46,8 @@ _DEV = [
   "pytest-xdist>=3.6",
   "ruff==0.17.6",
 ]
+# Peers of `python -m benchmarks.run`, which does without them too.
+_BENCHMARKS = ["cooper-optim>=1.0,<2", "torch>=2.4"]
 
 
 def _version() -> str:
@@ -78,7 +80,13 @@ setuptools.setup(
   package_data={"geco_tf": ["py.typed"]},
   python_requires=">=3.10",
   install_requires=_INSTALL_REQUIRES,
-  extras_require={"cpu": _CPU, "gpu": _GPU, "tpu": _TPU, "dev": _DEV},
+  extras_require={
+    "benchmarks": _BENCHMARKS,
+    "cpu": _CPU,
+    "dev": _DEV,
+    "gpu": _GPU,
+    "tpu": _TPU,
+  },
   entry_points={
     "console_scripts": [
       "geco-diagnose = launch.diagnose:main",

@@ -13,7 +13,6 @@ laptop's size with float32 and with bfloat16 on MNIST.
 
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from benchmarks import results
+from benchmarks import interleaved, results
 from geco_tf import data, models
 from geco_tf.data import pipeline
 from geco_tf.models import noise
@@ -32,7 +31,7 @@ from launch import command_line
 try:
   import torch
 
-  from benchmarks import torch_conv_draw
+  from benchmarks import torch_conv_draw, torch_training
 except ImportError:
   torch = None
 
@@ -49,8 +48,6 @@ _LAPTOP_SIZES = {"num_steps": 4, "hidden_size": 32, "latent_channels": 4}
 _MULTIPLIER = 20.0  # λ of the squared error; no time depends on it.
 _LEARNING_RATE = 1e-3
 _SEED = (0, 0)
-
-Step = Callable[[], object]
 
 
 def main() -> None:
@@ -72,7 +69,7 @@ def main() -> None:
 
 def _speed() -> dict[str, object]:
   images = tf.random.stateless_uniform([_BATCH_SIZE, _SIDE, _SIDE, 1], [1, 2])
-  steps: dict[str, Step] = {
+  steps: dict[str, interleaved.Work] = {
     "ours, float32": _our_step("float32", images),
     "ours, bfloat16": _our_step("bfloat16", images),
     "plain TensorFlow": _plain_step(images),
@@ -81,12 +78,19 @@ def _speed() -> dict[str, object]:
     print("PyTorch is not installed: no rows of it (pip install torch).")
   else:
     torch.set_num_threads(_THREADS.value)
-    print(f"PyTorch with our weights: {_difference(images)}")
-    for layout in ("contiguous_format", "channels_last"):
+    model, network = _model("float32"), torch_conv_draw.ConvDraw(1, **_SIZES)
+    same = torch_training.check_same(network, model, images, model.latent_shape)
+    print(f"PyTorch: {same}")
+    for layout in torch_training.LAYOUTS:
       steps[f"PyTorch, {layout}"] = _torch_step(images, layout)
   for precision in ("float32", "bfloat16"):
     steps[f"peak, {precision}"] = _large_convolution(precision)
-  times = _interleaved(steps)
+  times = {
+    name: found.clock.tolist()
+    for name, found in interleaved.times(
+      steps, rounds=_ROUNDS.value, count=_STEPS.value
+    ).items()
+  }
   peaks = {
     name: _LARGE_FLOPS / np.median(times[f"peak, {name}"]) / 1e6
     for name in ("float32", "bfloat16")
@@ -94,32 +98,14 @@ def _speed() -> dict[str, object]:
   return {"speed": _report(times, peaks)}
 
 
-def _interleaved(steps: dict[str, Step]) -> dict[str, list[float]]:
-  """Milliseconds a step of each, a block of each in turn."""
-  for step in steps.values():
-    step()  # Traces and warms up.
-    step()
-  times: dict[str, list[float]] = {name: [] for name in steps}
-  names = list(steps)
-  for i in range(_ROUNDS.value):
-    # The order turns, so that a slow spell hits all alike.
-    for name in names[i % len(names) :] + names[: i % len(names)]:
-      start = time.perf_counter()
-      for _ in range(_STEPS.value):
-        steps[name]()
-      seconds = time.perf_counter() - start
-      times[name].append(1e3 * seconds / _STEPS.value)
-  return times
-
-
-def _our_step(precision: str, images: tf.Tensor) -> Step:
+def _our_step(precision: str, images: tf.Tensor) -> interleaved.Work:
   model = _model(precision)
   return _tensorflow_step(
     model, lambda: model(images, seed=tf.constant(_SEED)), images
   )
 
 
-def _plain_step(images: tf.Tensor) -> Step:
+def _plain_step(images: tf.Tensor) -> interleaved.Work:
   model = _model("float32")
 
   def outputs() -> models.VAEOutputs:
@@ -140,7 +126,7 @@ def _tensorflow_step(
   model: models.ConvDraw,
   outputs_fn: Callable[[], models.VAEOutputs],
   images: tf.Tensor,
-) -> Step:
+) -> interleaved.Work:
   optimizer = keras.optimizers.Adam(_LEARNING_RATE)
   optimizer.build(model.trainable_variables)
 
@@ -154,7 +140,7 @@ def _tensorflow_step(
     )
     return loss
 
-  return lambda: step().numpy()
+  return interleaved.repeated(lambda: step().numpy())
 
 
 def _loss(images: tf.Tensor, outputs: models.VAEOutputs) -> tf.Tensor:
@@ -164,70 +150,21 @@ def _loss(images: tf.Tensor, outputs: models.VAEOutputs) -> tf.Tensor:
   return tf.reduce_mean(outputs.kl + _MULTIPLIER * error)
 
 
-def _torch_step(images: tf.Tensor, layout: str) -> Step:
-  memory_format = getattr(torch, layout)
-  network = torch_conv_draw.ConvDraw(1, **_SIZES)
-  network = network.to(memory_format=memory_format)
-  optimizer = torch.optim.Adam(network.parameters(), _LEARNING_RATE)
-  x = _to_torch(images).contiguous(memory_format=memory_format)
+def _torch_step(images: tf.Tensor, layout: str) -> interleaved.Work:
   side, channels = _SIDE // 4, _SIZES["latent_channels"]
-  shape = (len(x), _SIZES["num_steps"], channels, side, side)
-
-  def step() -> float:
-    optimizer.zero_grad()
-    loss = _torch_loss(x, *network(x, torch.randn(shape)))
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-  return step
-
-
-def _torch_loss(images, reconstruction, kl):
-  error = torch.square(images - reconstruction).sum(dim=(1, 2, 3))
-  return (kl + _MULTIPLIER * error).mean()
-
-
-def _to_torch(maps: tf.Tensor):
-  """[…, H, W, C] to […, C, H, W]."""
-  return torch.from_numpy(np.moveaxis(np.array(maps), -1, -3).copy())
-
-
-def _difference(images: tf.Tensor) -> str:
-  """How far PyTorch's loss and gradient are from ours.
-
-  Raises:
-    RuntimeError: if they are not those of the same function.
-  """
-  model = _model("float32")
-  with tf.GradientTape() as tape:
-    outputs = model(images, seed=tf.constant(_SEED))
-    loss = _loss(images, outputs)
-  gradients = tape.gradient(loss, model.trainable_variables)
   network = torch_conv_draw.ConvDraw(1, **_SIZES)
-  network.copy_weights(model)
-  epsilon = noise.normal([len(images), *model.latent_shape], _SEED)
-  reconstruction, kl = network(_to_torch(images), _to_torch(epsilon))
-  _torch_loss(_to_torch(images), reconstruction, kl).backward()
-  squares = (torch.sum(p.grad**2).item() for p in network.parameters())
-  differences = {
-    "mean image": _relative(
-      reconstruction.detach().numpy(),
-      np.moveaxis(outputs.reconstruction.numpy(), -1, 1),
+  return torch_training.steps(
+    torch_training.in_layout(network, layout),
+    torch_training.Batches(
+      np.uint8(255 * images.numpy()),
+      _BATCH_SIZE,
+      (_SIZES["num_steps"], channels, side, side),
+      layout,
     ),
-    "KL": _relative(kl.detach().numpy(), outputs.kl.numpy()),
-    "norm of the gradient": _relative(
-      math.sqrt(sum(squares)), tf.linalg.global_norm(gradients).numpy()
-    ),
-  }
-  text = ", ".join(f"{k} within {v:.1e}" for k, v in differences.items())
-  if max(differences.values()) > 1e-3:
-    raise RuntimeError(f"PyTorch's network is another function: {text}.")
-  return text
-
-
-def _relative(one, other) -> float:
-  return float(np.max(np.abs(one - other)) / np.max(np.abs(other)))
+    torch_training.neg_elbo(math.sqrt(0.5 / _MULTIPLIER)),
+    learning_rate=_LEARNING_RATE,
+    gradient_clip=None,
+  )
 
 
 # The machine's peak, and what a step asks of it.
@@ -239,7 +176,7 @@ _LARGE_FLOPS = (
 )  # fmt: skip
 
 
-def _large_convolution(precision: str) -> Step:
+def _large_convolution(precision: str) -> interleaved.Work:
   """A convolution with nothing that would slow it."""
   dtype, side = tf.as_dtype(precision), _LARGE["side"]
   size, channels = _LARGE["kernel_size"], _LARGE["channels"]
@@ -251,7 +188,7 @@ def _large_convolution(precision: str) -> Step:
   def convolve(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(maps, kernel, 1, "SAME")
 
-  return lambda: convolve(maps, kernel).numpy()
+  return interleaved.repeated(lambda: convolve(maps, kernel))
 
 
 class _Work(NamedTuple):

@@ -1,101 +1,96 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What GECO's step costs over the ELBO's: both in one run, interleaved.
+"""What a constraint costs over the ELBO: GECO here, cooper in PyTorch.
 
   python -m benchmarks.geco_overhead
 
-About three minutes on two cores. Times do not depend on what the images show,
-so these are noise in MNIST's shape, with the network of the preset.
+The network of the preset mnist on noise in MNIST's shape, and the same network
+in PyTorch, where cooper's simultaneous optimizer holds the same constraint and
+neither of the two clips its gradient.
 """
 
-import json
-import time
-
-import numpy as np
-import tensorflow as tf
-from absl import flags
-
-from benchmarks import results
-from geco_tf import data, runs
-from geco_tf.data import pipeline
-from geco_tf.runs import build
-from geco_tf.training import optimizers, step, strategies
+from benchmarks import interleaved, performance, training_step
+from geco_tf import runs
 from launch import command_line
 
-_ROUNDS = flags.DEFINE_integer("rounds", 40, "blocks of each objective.")
-_STEPS = flags.DEFINE_integer("steps", 20, "steps a block.")
+try:
+  from benchmarks import torch_training
+except ImportError:
+  torch_training = None
 
-_OBJECTIVES = ("elbo", "geco")
+_ROUNDS, _STEPS = 24, 20
+_RATE = 1e-6  # Of cooper's λ; no time depends on it.
 
 
-class _Runner:
-  """Steps of one objective, with its own model and optimizer."""
-
-  def __init__(self, objective: str, source: data.Source):
-    config = runs.presets.get("mnist").replace(objective=objective)
-    strategy = strategies.make("one")
-    with strategy.scope():
-      model = build.build_model(config, source.image_shape)
-      loss = build.build_objective(config)
-      optimizer = optimizers.adam(
-        optimizers.WarmupThenDecay(config.learning_rate, 10**6)
-      )
-      optimizer.build(step.trainable_variables(model, loss))
-    self._step = step.TrainStep(
-      strategy,
-      model,
-      loss,
-      optimizer,
-      seed=0,
-      gradient_clip=config.gradient_clip,
+def measure(is_quick: bool) -> performance.Part:
+  """The part of the page."""
+  config = runs.presets.get("mnist")
+  source = training_step.noise_source(6000)
+  if is_quick:
+    config = training_step.small(config)
+    source = training_step.noise_source(200, training_step.QUICK_SIDE)
+  works: dict[str, interleaved.Work] = {
+    objective: training_step.Trainer(
+      config.replace(objective=objective), source
     )
-    self._batches = iter(
-      pipeline.distributed_training_batches(
-        strategy, source.train, config.batch_size, seed=0
-      )
-    )
-    self._taken = 0
-
-  def milliseconds_per_step(self, count: int) -> float:
-    start = time.perf_counter()
-    self._step.run(
-      self._batches,
-      tf.constant(self._taken, tf.int64),
-      tf.constant(count, tf.int32),
-    ).numpy()
-    self._taken += count
-    return 1e3 * (time.perf_counter() - start) / count
-
-
-def main() -> None:
-  """Prints the ratio and keeps it in docs/results/."""
-  images = np.random.RandomState(0).randint(0, 256, [6000, 28, 28, 1])
-  split = data.Split(images.astype(np.uint8), None)
-  source = data.Source("noise", split, split, None)
-  runners = {name: _Runner(name, source) for name in _OBJECTIVES}
-  for runner in runners.values():
-    runner.milliseconds_per_step(_STEPS.value)  # Traces and warms up.
-  times: dict[str, list[float]] = {name: [] for name in _OBJECTIVES}
-  for i in range(_ROUNDS.value):
-    # Which goes first alternates, so that a slow spell hits both alike.
-    for name in _OBJECTIVES[:: 1 if i % 2 else -1]:
-      times[name].append(runners[name].milliseconds_per_step(_STEPS.value))
-  ratios = np.array(times["geco"]) / np.array(times["elbo"])
-  low, high = np.percentile(ratios, [25, 75])
-  found = {
-    "ratio": float(np.median(ratios)),
-    "ratio_quartiles": [float(low), float(high)],
-    **{f"{n}_ms": float(np.median(t)) for n, t in times.items()},
-    "rounds": _ROUNDS.value,
-    "steps_per_round": _STEPS.value,
+    for objective in ("geco", "elbo")
   }
-  results.FOLDER.mkdir(parents=True, exist_ok=True)
-  (results.FOLDER / "geco_overhead.json").write_text(json.dumps(found) + "\n")
-  print(
-    f"GECO / ELBO: {found['ratio']:.3f} (quartiles {low:.3f} to {high:.3f}); "
-    f"{found['geco_ms']:.1f} ms against {found['elbo_ms']:.1f} ms a step"
+  if torch_training is not None:
+    works |= _torch_works(config, source)
+  times = interleaved.times(
+    works, rounds=1 if is_quick else _ROUNDS, count=1 if is_quick else _STEPS
+  )
+  clocks = {name: t.clock for name, t in times.items()}
+  what = f"step of {config.batch_size}, VAE+NVP"
+  pairs = (
+    (what, "ours, GECO", "geco", "ours, ELBO", "elbo"),
+    (
+      f"{what} in PyTorch",
+      "cooper, `SimultaneousOptimizer`",
+      "cooper",
+      "PyTorch, ELBO",
+      "PyTorch",
+    ),
+  )
+  return performance.Part(
+    [
+      performance.Row(w, one, clocks.get(n), other, clocks.get(m))
+      for w, one, n, other, m in pairs
+    ]
   )
 
 
+def _torch_works(config, source) -> dict[str, interleaved.Work]:
+  layout = torch_training.LAYOUTS[0]
+
+  def parts():
+    network = training_step.torch_network(config, source.image_shape)
+    batches = torch_training.Batches(
+      source.train.images,
+      config.batch_size,
+      training_step.noise_shape(config, source.image_shape[0]),
+      layout,
+    )
+    return network, batches
+
+  works = {
+    "PyTorch": torch_training.steps(
+      *parts(),
+      torch_training.neg_elbo(config.sigma),
+      learning_rate=config.learning_rate,
+      gradient_clip=None,
+    )
+  }
+  if torch_training.cooper is not None:
+    works["cooper"] = torch_training.cooper_steps(
+      *parts(),
+      kappa=config.kappa,
+      initial_multiplier=0.5 / config.sigma**2,
+      learning_rate=config.learning_rate,
+      rate=_RATE,
+    )
+  return works
+
+
 if __name__ == "__main__":
-  command_line.run(main)
+  command_line.run(lambda: performance.run({"geco_overhead": measure}))

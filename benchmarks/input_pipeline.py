@@ -1,37 +1,38 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the input pipeline makes batches of every task, on its own.
+"""How fast the input pipeline makes batches, on its own.
 
-  python -m benchmarks.input_pipeline --dataset=mnist
+  python -m benchmarks.input_pipeline
 
-Under a minute. A model that takes s batches a second is fed n times faster than
-it consumes where a row shows n·s; what the pipeline takes of the cores beside
-the model is s times the milliseconds.
+Against `tf.data` as one would write it (a full shuffle buffer, which cannot
+begin at a step) and PyTorch's DataLoader with two workers, which read a batch
+at a time. What a task makes of the images is timed against the images as they
+are stored: 60,000 of noise in MNIST's shape, as no time depends on what they
+show.
 """
 
 import functools
-import json
-import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from absl import flags
+import tensorflow as tf
 
-from benchmarks import results
+from benchmarks import interleaved, performance, training_step
 from geco_tf import data
 from geco_tf.data import paper_tasks, pixels
 from launch import command_line
 
-_DATASET = flags.DEFINE_string("dataset", "mnist", "labelled, one channel.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "where TFDS keeps its data.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "examples a batch.")
-_BATCHES = flags.DEFINE_integer("batches", 100, "batches a block.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "blocks of each kind.")
+try:
+  from benchmarks import torch_examples
+except ImportError:
+  torch_examples = None
 
-# What is made of the source, by the name of a row.
+_BATCH_SIZE, _BATCHES, _ROUNDS = 64, 100, 7
+_UNTIMED_BATCHES = 20  # Fill the buffers, which are full after a pause.
+_NUM_WORKERS = 2
+
+# What is made of the stored images, by the name of a row.
 _KINDS: dict[str, Callable[[data.Source], data.Source]] = {
-  "as stored": lambda source: source,
   **{name: data.task_registry[name] for name in data.task_registry.names()},
   "color, stacked": functools.partial(paper_tasks.color, variant="stacked"),
   "pixel_noise": functools.partial(pixels.degrade, pixel_noise=0.1),
@@ -39,53 +40,79 @@ _KINDS: dict[str, Callable[[data.Source], data.Source]] = {
 }
 
 
-class _Block(NamedTuple):
-  """What some batches took."""
-
-  batches_per_second: float
-  cpu_milliseconds: float  # A batch, over all threads.
-
-
-def _measure(split: data.Split, num_batches: int) -> _Block:
-  batches = iter(data.training_batches(split, _BATCH_SIZE.value, seed=0))
-  for _ in range(num_batches // 5):
-    next(batches)  # Traces, and fills the buffers.
-  start, cpu_start = time.perf_counter(), time.process_time()
-  for _ in range(num_batches):
-    next(batches)
-  seconds = time.perf_counter() - start
-  cpu_seconds = time.process_time() - cpu_start
-  return _Block(num_batches / seconds, 1e3 * cpu_seconds / num_batches)
-
-
-def main() -> None:
-  """Prints the table and keeps it in docs/results/."""
-  source = data.load(_DATASET.value, data_dir=_DATA_DIR.value)
-  splits = {name: make(source).train for name, make in _KINDS.items()}
-  blocks: dict[str, list[_Block]] = {name: [] for name in splits}
-  # Interleaved, so that a slow spell hits all alike.
-  for _ in range(_ROUNDS.value):
-    for name, split in splits.items():
-      blocks[name].append(_measure(split, _BATCHES.value))
-  print(f"{'':16}{'batches/s':>10}{'quartiles':>16}{'CPU ms/batch':>14}")
-  found = {}
-  for name, measured in blocks.items():
-    rates, milliseconds = np.transpose(measured)
-    low, median, high = np.percentile(rates, [25, 50, 75])
-    found[name] = {
-      "batches_per_second": round(median),
-      "quartiles": [round(low), round(high)],
-      "cpu_milliseconds": round(float(np.median(milliseconds)), 3),
-    }
-    quartiles = f"{low:.0f} to {high:.0f}"
-    print(
-      f"{name:16}{median:10.0f}{quartiles:>16}{np.median(milliseconds):14.2f}"
+def measure(is_quick: bool) -> performance.Part:
+  """The part of the page."""
+  source = training_step.noise_source(600 if is_quick else 60_000)
+  works = {"stored": _ours(source.train), "tf.data": _plain(source.train)}
+  if torch_examples is not None:
+    batches = torch_examples.batches(
+      source.train.images,
+      source.train.labels,
+      _BATCH_SIZE,
+      num_workers=_NUM_WORKERS,
     )
-  results.FOLDER.mkdir(parents=True, exist_ok=True)
-  found["batch_size"] = _BATCH_SIZE.value
-  path = results.FOLDER / "input_pipeline.json"
-  path.write_text(json.dumps(found) + "\n")
+    works["DataLoader"] = _Stream(lambda: batches)  # Its workers stay.
+  works |= {name: _ours(make(source).train) for name, make in _KINDS.items()}
+  times = interleaved.times(
+    works,
+    rounds=1 if is_quick else _ROUNDS,
+    count=1 if is_quick else _BATCHES,
+    before=lambda name: works[name].restart(),
+  )
+  clocks = {name: t.clock for name, t in times.items()}
+  what, stored = f"batch of {_BATCH_SIZE}", clocks["stored"]
+  rows = [
+    performance.Row(what, "ours", stored, peer, clocks.get(name))
+    for name, peer in (
+      ("tf.data", "`tf.data`, shuffle and batch"),
+      ("DataLoader", f"PyTorch's DataLoader, {_NUM_WORKERS} workers"),
+    )
+  ]
+  rows += [
+    performance.Row(
+      what, f"ours, {name}", clocks[name], "ours, as stored", stored
+    )
+    for name in _KINDS
+  ]
+  cores = float(np.median(times["stored"].cores))
+  return performance.Part(
+    rows,
+    [f"A batch as stored takes {cores:.2f} ms of all cores together."],
+  )
+
+
+class _Stream:
+  """Takes so many batches."""
+
+  def __init__(self, make_iterator: Callable[[], Iterator]):
+    self._make_iterator = make_iterator
+    self._iterator = make_iterator()
+
+  def restart(self) -> None:
+    """Goes on from buffers as they are in the midst of a run."""
+    self._iterator = self._make_iterator()
+    self(_UNTIMED_BATCHES)
+
+  def __call__(self, count: int) -> None:
+    for _ in range(count):
+      next(self._iterator)
+
+
+def _ours(split: data.Split) -> _Stream:
+  dataset = data.training_batches(split, _BATCH_SIZE, seed=0)
+  return _Stream(lambda: iter(dataset))
+
+
+def _plain(split: data.Split) -> _Stream:
+  dataset = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+  dataset = dataset.shuffle(split.num_examples, seed=0).repeat()
+  dataset = dataset.batch(_BATCH_SIZE, drop_remainder=True).map(
+    lambda images, labels: (tf.cast(images, tf.float32) / 255.0, labels),
+    num_parallel_calls=tf.data.AUTOTUNE,
+  )
+  dataset = dataset.prefetch(tf.data.AUTOTUNE)
+  return _Stream(lambda: iter(dataset))
 
 
 if __name__ == "__main__":
-  command_line.run(main)
+  command_line.run(lambda: performance.run({"input_pipeline": measure}))

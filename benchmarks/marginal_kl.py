@@ -1,35 +1,26 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs (z, x) a second of an NVP posterior, against a plain tiled inverse.
+"""Densities of pairs (z, x) of an NVP posterior, and a plain tiled inverse.
 
   python -m benchmarks.marginal_kl
 
 The plain way makes every pair an example of its own: latents repeated, features
 tiled, and a context of width 128 concatenated to what every coupling reads. It
 computes the same kind of density, of the same number of couplings and widths,
-in calls of as many pairs, in graph mode and by XLA. All take turns in the same
-run; seconds are those of all cores together, for machines that are not idle,
-and the clock's stand beside them. Results in docs/results/marginal_kl.json.
+in calls of as many pairs, in graph mode and by XLA.
 """
 
-import json
-import os
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from benchmarks import results
+from benchmarks import interleaved, peaks, performance
 from geco_tf.models import posteriors
 from launch import command_line
 
-_REPEATS = flags.DEFINE_integer("repeats", 15, "turns that each way takes.")
-
+_ROUNDS = 9
 _NUM_EXAMPLES, _NUM_LATENTS, _LATENTS_PER_CALL = 500, 200, 4
 _NUM_COUPLINGS, _WIDTH, _BOUND, _HIDDEN_SIZE = 4, 128, 2.0, 384
 _LATENT_SIZES = (32, 64)
@@ -98,30 +89,6 @@ def _in_calls(log_prob: Callable[..., tf.Tensor], *, xla: bool) -> Any:
   return tf.function(run, autograph=False, jit_compile=xla)
 
 
-def _products() -> Callable[[], Any]:
-  """Multiplies large matrices: what the machine can do at most."""
-  square = tf.random.normal([1024, 1024])
-
-  @tf.function(autograph=False)
-  def products() -> tf.Tensor:
-    x = square
-    for _ in range(4):
-      x = tf.matmul(x, square) * 0.03
-    return x
-
-  return products
-
-
-_PRODUCT_OPERATIONS = 4 * 2 * 1024**3
-
-
-def _seconds(function: Callable[[], Any]) -> tuple[float, float]:
-  """Of all cores together, and of the clock."""
-  cores, clock = time.process_time(), time.perf_counter()
-  tf.nest.map_structure(lambda t: t.numpy(), function())
-  return time.process_time() - cores, time.perf_counter() - clock
-
-
 def operations_per_pair(latent_size: int) -> int:
   """Multiplications and additions of the products that a pair needs.
 
@@ -132,90 +99,68 @@ def operations_per_pair(latent_size: int) -> int:
   return (_NUM_COUPLINGS - 1) * first + _NUM_COUPLINGS * last
 
 
-def _measure(latent_size: int) -> dict[str, Any]:
+def measure(is_quick: bool) -> performance.Part:
+  """The part of the page."""
+  tf.random.set_seed(0)
+  rows, remarks = [], []
+  num_latents = _LATENTS_PER_CALL if is_quick else _NUM_LATENTS
+  num_pairs = _NUM_EXAMPLES * num_latents
+  for latent_size in _LATENT_SIZES:
+    times = _times(latent_size, num_latents, 1 if is_quick else _ROUNDS)
+    rows += _rows(f"{num_pairs:,} pairs, {latent_size} latents", times)
+    remarks.append(_remark(latent_size, num_pairs, times))
+  return performance.Part(rows, remarks)
+
+
+def _times(
+  latent_size: int, num_latents: int, rounds: int
+) -> dict[str, interleaved.Times]:
   nvp, plain = _nvp(latent_size), PlainNVP(latent_size)
   features = nvp.features(tf.random.normal([_NUM_EXAMPLES, _HIDDEN_SIZE]))
   latents = tf.random.normal(
-    [_NUM_LATENTS // _LATENTS_PER_CALL, _LATENTS_PER_CALL, latent_size]
+    [num_latents // _LATENTS_PER_CALL, _LATENTS_PER_CALL, latent_size]
   )
-  ways: dict[str, Callable[[], Any]] = {"products": _products()}
+  works = {"products": peaks.products()}
   for name, way, xla in (
     ("ours", nvp, True),
-    ("plain, graph", plain, False),
-    ("plain, XLA", plain, True),
+    ("graph", plain, False),
+    ("XLA", plain, True),
   ):
     run = _in_calls(way.pairwise_log_prob, xla=xla)
-    ways[name] = lambda run=run: run(latents, features)
-  for way in ways.values():
-    way()  # Compiles.
-  turns: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-  for _ in range(_REPEATS.value):
-    for name, way in ways.items():
-      turns[name].append(_seconds(way))
-  return _rates(turns, latent_size)
-
-
-def _rates(
-  turns: dict[str, list[tuple[float, float]]], latent_size: int
-) -> dict[str, Any]:
-  pairs = _NUM_EXAMPLES * _NUM_LATENTS
-  cores = {n: np.array([turn[0] for turn in t]) for n, t in turns.items()}
-  peak = statistics.median(_PRODUCT_OPERATIONS / cores["products"])
-  found: dict[str, Any] = {"matmul_gflops": peak / 1e9}
-  for name in ("ours", "plain, graph", "plain, XLA"):
-    rate = pairs / cores[name]
-    found[name] = {
-      "pairs_per_core_second": _spread(rate),
-      "pairs_per_clock_second": _spread(
-        [pairs / turn[1] for turn in turns[name]]
-      ),
-    }
-    if name != "ours":
-      found[name]["ratio"] = _spread(cores[name] / cores["ours"])
-  ours = found["ours"]["pairs_per_core_second"]["median"]
-  found["share_of_matmul_peak"] = ours * operations_per_pair(latent_size) / peak
-  return found
-
-
-def _spread(values: Any) -> dict[str, float]:
-  return {
-    "median": float(np.median(values)),
-    "lowest": float(np.min(values)),
-    "highest": float(np.max(values)),
-  }
-
-
-def main() -> None:
-  """Prints pairs a second, and keeps them in docs/results/."""
-  tf.random.set_seed(0)
-  found: dict[str, Any] = {
-    "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-    "repeats": _REPEATS.value,
-    "latent_size": {},
-  }
-  for latent_size in _LATENT_SIZES:
-    measured = _measure(latent_size)
-    found["latent_size"][str(latent_size)] = measured
-    print(
-      f"latent {latent_size}: {measured['share_of_matmul_peak']:.0%} of the "
-      f"matrix product's {measured['matmul_gflops']:.0f} GFLOP/s a core"
+    works[name] = interleaved.repeated(
+      lambda run=run: run(latents, features).numpy()
     )
-    for name in ("ours", "plain, graph", "plain, XLA"):
-      rate = measured[name]["pairs_per_core_second"]
-      line = (
-        f"  {name:14} {rate['median'] / 1e3:6.0f} thousand pairs a core-second "
-        f"({rate['lowest'] / 1e3:.0f} to {rate['highest'] / 1e3:.0f})"
-      )
-      if name != "ours":
-        ratio = measured[name]["ratio"]
-        line += (
-          f", ours {ratio['median']:.2f}× "
-          f"({ratio['lowest']:.2f} to {ratio['highest']:.2f})"
-        )
-      print(line)
-  results.FOLDER.mkdir(parents=True, exist_ok=True)
-  (results.FOLDER / "marginal_kl.json").write_text(json.dumps(found) + "\n")
+  return interleaved.times(works, rounds=rounds, count=1)
+
+
+def _rows(
+  what: str, times: dict[str, interleaved.Times]
+) -> list[performance.Row]:
+  return [
+    performance.Row(
+      what,
+      "ours",
+      times["ours"].clock,
+      f"TensorFlow, each pair an example, {name}",
+      times[name].clock,
+    )
+    for name in ("graph", "XLA")
+  ]
+
+
+def _remark(
+  latent_size: int, num_pairs: int, times: dict[str, interleaved.Times]
+) -> str:
+  seconds = 1e-3 * float(np.median(times["ours"].cores))
+  pairs = num_pairs / seconds
+  peak = peaks.operations_per_second(times["products"].cores)
+  share = pairs * operations_per_pair(latent_size) / peak
+  return (
+    f"{latent_size} latents: ours makes {1e-3 * pairs:.0f} thousand pairs a "
+    f"core-second, {100 * share:.0f} % of what large matrix products "
+    f"reach ({1e-9 * peak:.0f} GFLOP/s a core)."
+  )
 
 
 if __name__ == "__main__":
-  command_line.run(main)
+  command_line.run(lambda: performance.run({"marginal_kl": measure}))

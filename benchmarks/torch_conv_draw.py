@@ -91,6 +91,10 @@ class ConvDraw(nn.Module):
       kl = kl + kl_divergence(posterior, prior)
     return self.to_mean(canvas).sigmoid(), kl
 
+  def turned(self, maps):
+    """Maps as this network has them: as ours."""
+    return maps
+
   def copy_weights(self, model: Any) -> None:
     """Takes the weights of a `geco_tf.models.ConvDraw` of the same sizes."""
     features = model.features
