@@ -91,7 +91,8 @@ def estimate(
     seed: of that draw and of the latents.
     memory_gib: what may be held beside model and data.
     folder: for finished pieces; None keeps none. A measurement that is killed
-      and started again gives the same number, bit for bit.
+      and started again gives the same number, bit for bit; to rounding, if on
+      another number of replicas.
     settings: what else tells these pieces from those of another model.
     progress: told how many of how many blocks are done.
 
