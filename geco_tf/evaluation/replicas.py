@@ -51,9 +51,7 @@ class OverReplicas:
     self.num_parts = 1
     if tf.distribute.has_strategy():
       self.num_parts = len(self._strategy.extended.worker_devices)
-    self._compiled = tf.function(
-      self._run, autograph=False, reduce_retracing=True
-    )
+    self._compiled = tf.function(self._run, reduce_retracing=True)
 
   def __call__(self, examples: Any, *shared: Any) -> tuple[Any, ...]:
     """Calls the function.

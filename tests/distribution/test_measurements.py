@@ -125,8 +125,9 @@ def test_constraints_stand_alike(models, images):
       model, geco, _batches(images), has_labels=True, seed=3
     ),
   )
-  for name, level in there.items():
-    np.testing.assert_allclose(here[name].value, level.value, rtol=1e-6)
+  # The slope is that of a small difference, which loses a digit.
+  for (name, level), rtol in zip(there.items(), (1e-5, 1e-6), strict=True):
+    np.testing.assert_allclose(here[name].value, level.value, rtol=rtol)
     assert here[name].satisfied == level.satisfied
   assert np.isnan(here["re"].value[3])
 
