@@ -6,6 +6,7 @@ Nothing crosses replicas on the way: each returns a result for its part, and
 they are brought together on the host.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -51,7 +52,11 @@ class OverReplicas:
     self.num_parts = 1
     if tf.distribute.has_strategy():
       self.num_parts = len(self._strategy.extended.worker_devices)
-    self._compiled = tf.function(self._run, reduce_retracing=True)
+    # A method's traces are counted over all objects, and TensorFlow warns of
+    # many; a partial's are its own.
+    self._compiled = tf.function(
+      functools.partial(self._run), reduce_retracing=True
+    )
 
   def __call__(self, examples: Any, *shared: Any) -> tuple[Any, ...]:
     """Calls the function.
