@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from geco_tf import constraints, models, objectives
 from geco_tf import geco as geco_lib
+from geco_tf.evaluation import replicas
 
 
 class Level(NamedTuple):
@@ -31,6 +32,8 @@ def constraint_levels(
 ) -> dict[str, Level]:
   """What every κ is to be compared with, on fixed examples.
 
+  Batches are cut over the replicas of the strategy that it is called under.
+
   Args:
     model: any model of the package, with its variables created.
     geco: holds the constraints; its state is not read.
@@ -42,29 +45,26 @@ def constraint_levels(
     Name → `Level`.
   """
 
-  @tf.function(reduce_retracing=True)
-  def sums(batch: Any, seed: tf.Tensor) -> dict[str, _Sums]:
-    outputs = models.call(model, batch.images, batch.context, seed=seed)
+  def sums(part: replicas.Part, seed: tf.Tensor) -> dict[str, _Sums]:
+    batch, seed_of_part = part.examples, part.seed(seed)
+    outputs = models.call(model, batch.images, batch.context, seed=seed_of_part)
     values = geco.constraint_values(
       batch.images,
       outputs.reconstruction,
       kl=outputs.kl,
       latents=outputs.latents,
       **objectives.constraint_context(
-        model, batch, seed, has_labels=has_labels
+        model, batch, seed_of_part, has_labels=has_labels
       ),
     )
-    return {name: _sums(value) for name, value in values.items()}
+    return {name: _sums(value, part) for name, value in values.items()}
 
+  compiled = replicas.OverReplicas(sums)
   totals: dict[str, _Sums] = {}
   for i, batch in enumerate(batches):
-    for name, part in sums(batch, tf.constant([seed, i], tf.int32)).items():
-      there = totals.get(name, _Sums(0.0, 0.0, None))
-      totals[name] = _Sums(
-        there.violation + np.asarray(part.violation, np.float64),
-        there.weight + np.asarray(part.weight, np.float64),
-        np.asarray(part.bound, np.float64),
-      )
+    for found in compiled(batch, tf.constant([seed, i], tf.int32)):
+      for name, more in found.items():
+        totals[name] = _added(totals.get(name, _Sums(0.0, 0.0, None)), more)
   return {
     name: _level(geco.constraints[name], total)
     for name, total in totals.items()
@@ -79,15 +79,24 @@ class _Sums(NamedTuple):
   bound: Any  # The same for any batch.
 
 
-def _sums(value: constraints.ConstraintValue) -> _Sums:
+def _sums(value: constraints.ConstraintValue, part: replicas.Part) -> _Sums:
   violation = value.violation
   weight = tf.ones_like(violation)
   if value.weight is not None:
     weight = tf.cast(value.weight, violation.dtype)
+  weight = part.real(weight)
   # An entry without weight stays out even where its C is not finite.
   weighted = tf.math.multiply_no_nan(violation, weight)
   return _Sums(
     tf.reduce_sum(weighted, axis=0), tf.reduce_sum(weight, axis=0), value.bound
+  )
+
+
+def _added(total: _Sums, more: _Sums) -> _Sums:
+  return _Sums(
+    total.violation + np.asarray(more.violation, np.float64),
+    total.weight + np.asarray(more.weight, np.float64),
+    np.asarray(more.bound, np.float64),
   )
 
 

@@ -15,7 +15,7 @@ from tensorflow_probability import distributions as tfd
 from geco_tf import data, errors, models
 from geco_tf.data import pipeline
 from geco_tf.evaluation import pieces as pieces_lib
-from geco_tf.evaluation import reconstruction
+from geco_tf.evaluation import reconstruction, replicas
 
 BIN_WIDTH = 1.0 / 255.0  # Between two values of a pixel.
 # σ of a model that reconstructs perfectly, which has no density.
@@ -173,6 +173,8 @@ def measure(
 ) -> Likelihood:
   """Likelihood, KL and ELBO of a model on fixed examples.
 
+  Batches are cut over the replicas of the strategy that it is called under.
+
   Args:
     model: any model of the package, with its variables created.
     batches: of type `Batch`, once through; the last may be smaller.
@@ -183,25 +185,30 @@ def measure(
     The `Likelihood`.
   """
 
-  def sums(images, context, number):
-    outputs = models.call(model, images, context, seed=tf.stack([seed, number]))
+  def sums(part: replicas.Part, number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    images, context = part.examples
+    outputs = models.call(
+      model, images, context, seed=part.seed(tf.stack([seed, number]))
+    )
     error = tf.math.squared_difference(images, outputs.reconstruction)
     log_prob = quantized_normal_log_prob(images, outputs.reconstruction, sigma)
     steps = outputs.kl_per_step
     return (
-      tf.reduce_sum(error),
-      tf.reduce_sum(log_prob),
-      tf.reduce_sum(outputs.kl),
-      tf.zeros([0]) if steps is None else tf.reduce_sum(steps, axis=0),
+      tf.reduce_sum(part.real(error)),
+      tf.reduce_sum(part.real(log_prob)),
+      tf.reduce_sum(part.real(outputs.kl)),
+      tf.zeros([0])
+      if steps is None
+      else tf.reduce_sum(part.real(steps), axis=0),
     )
 
-  compiled = tf.function(sums, autograph=False, reduce_retracing=True)
+  compiled = replicas.OverReplicas(sums)
   totals: list[Any] = [0.0, 0.0, 0.0, 0.0]
   count, num_dims = 0, 1
   for i, batch in enumerate(batches):
-    parts = compiled(batch.images, batch.context, tf.constant(i))
-    for j, part in enumerate(parts):
-      totals[j] = totals[j] + part.numpy().astype(np.float64)
+    for found in compiled((batch.images, batch.context), tf.constant(i)):
+      for j, part in enumerate(found):
+        totals[j] = totals[j] + part.numpy().astype(np.float64)
     num_dims = math.prod(batch.images.shape[1:])
     count += len(batch.images)
   error, log_prob, kl, kl_per_step = (total / count for total in totals)
@@ -251,7 +258,8 @@ def importance_weighted_bound(
 
     ln p(x) ≥ E ln (1/k) Σ_i p(x|z_i) π(z_i) / q(z_i|x),  z_i ~ q(z|x)
 
-  The sum is taken as the samples come: memory does not grow with k.
+  The sum is taken as the samples come: memory does not grow with k. Under a
+  strategy each replica takes an example at a time.
 
   Args:
     model: any model of the package, with its variables created.
@@ -319,22 +327,28 @@ class _Bound:
     self._model, self._sigma = model, sigma
     self._total = num_importance_samples
     self._per_call = min(num_importance_samples, _LATENTS_PER_CALL, there)
-    self._compiled = tf.function(
-      self._of_example, autograph=False, reduce_retracing=True
-    )
+    self._compiled = replicas.OverReplicas(self._of_part)
 
   def __call__(
     self, batch: data.Batch, seed: int, number: int
   ) -> pieces_lib.Arrays:
     """The "bounds" [B] of the batch of that number."""
-    bounds = []
-    for b in range(len(batch.images)):
-      context = None if batch.context is None else batch.context[b : b + 1]
-      key = tf.constant([seed, _BOUNDS_PER_PIECE * number + b], tf.int32)
-      bounds.append(
-        self._compiled(batch.images[b : b + 1], context, key).numpy()
+    size, together = len(batch.images), self._compiled.num_parts
+    numbers = _BOUNDS_PER_PIECE * number + tf.range(size)
+    seeds = tf.stack([tf.fill([size], seed), numbers], axis=1)
+    bounds: list[np.ndarray] = []
+    for b in range(0, size, together):
+      some = tf.nest.map_structure(
+        lambda t, b=b: None if t is None else t[b : b + together],
+        (batch.images, batch.context, seeds),
       )
-    return {"bounds": np.array(bounds)}
+      bounds.extend(bound.numpy() for bound in self._compiled(some))
+    # The last ones only gave the other replicas something to do.
+    return {"bounds": np.array(bounds[:size])}
+
+  def _of_part(self, part: replicas.Part) -> tf.Tensor:
+    images, context, seeds = part.examples
+    return self._of_example(images, context, seeds[0])
 
   def _of_example(
     self, images: tf.Tensor, context: tf.Tensor | None, seed: tf.Tensor

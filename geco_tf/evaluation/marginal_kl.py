@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from geco_tf import data, errors, models
 from geco_tf.data import pipeline
-from geco_tf.evaluation import likelihood
+from geco_tf.evaluation import likelihood, replicas
 from geco_tf.evaluation import pieces as pieces_lib
 
 # A block of so many examples is a piece, and meets the latents a few at a time,
@@ -91,7 +91,8 @@ def estimate(
     seed: of that draw and of the latents.
     memory_gib: what may be held beside model and data.
     folder: for finished pieces; None keeps none. A measurement that is killed
-      and started again gives the same number, bit for bit.
+      and started again gives the same number, bit for bit; to rounding, if on
+      another number of replicas.
     settings: what else tells these pieces from those of another model.
     progress: told how many of how many blocks are done.
 
@@ -268,14 +269,11 @@ class _Blocks:
     sizes: _Sizes,
   ):
     self._sampler, self._sizes = sampler, sizes
-    self._log_prob_fn = log_prob_fn
-    self._features = tf.function(features_fn, autograph=False)
-    # XLA fuses what is between the matrix products of a flow. On a CPU it is
-    # slower at convolutions, which latents with more axes stand for.
-    self._log_sums, self._compiled = (
-      tf.function(self._log_sums_of_block, autograph=False, jit_compile=xla)
-      for xla in (False, True)
+    self._features_fn, self._log_prob_fn = features_fn, log_prob_fn
+    self._compiled = tf.function(
+      self._log_sums_of_block, autograph=False, jit_compile=True
     )
+    self._log_sums = replicas.OverReplicas(self._log_sums_of_part)
 
   def __len__(self) -> int:
     return -(-self._sampler.count // self._sizes.block_size)
@@ -302,16 +300,28 @@ class _Blocks:
     filled = -(-num_samples // per_call) * per_call
     own = np.resize(self._sampler.owners, filled)
     tiled = np.resize(latents, (filled, *latents.shape[1:]))
-    run = self._compiled if latents.ndim == 2 else self._log_sums
-    log_sums = run(
+    parts = self._log_sums(
+      (images, tf.constant(indices, tf.int32)),
       tf.reshape(tiled, [-1, per_call, *latents.shape[1:]]),
       tf.constant(own.reshape(-1, per_call), tf.int32),
-      self._features(images),
-      tf.constant(indices, tf.int32),
     )
-    log_sum = log_sums.numpy().reshape(-1)[:num_samples]
+    log_sum = np.logaddexp.reduce(
+      [part.numpy().reshape(-1)[:num_samples] for part in parts],
+      dtype=np.float64,
+    )
     _check_numbers("ln q(z|x)", ~np.isnan(log_sum))  # −inf: far from all.
-    return {"log_sum": log_sum.astype(np.float64)}
+    return {"log_sum": log_sum}
+
+  def _log_sums_of_part(
+    self, part: replicas.Part, latents: tf.Tensor, own: tf.Tensor
+  ) -> tf.Tensor:
+    images, indices = part.examples
+    indices = tf.where(part.is_real, indices, -1)
+    # XLA fuses what is between the matrix products of a flow. On a CPU it is
+    # slower at convolutions, which latents with more axes stand for.
+    is_vector = latents.shape.rank == 3
+    run = self._compiled if is_vector else self._log_sums_of_block
+    return run(latents, own, self._features_fn(images), indices)
 
   def _log_sums_of_block(
     self, latents: tf.Tensor, own: tf.Tensor, features: Any, indices: tf.Tensor

@@ -9,6 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import models
+from geco_tf.evaluation import replicas
 
 
 class Measurement(NamedTuple):
@@ -20,12 +21,15 @@ class Measurement(NamedTuple):
 
 
 class ReconstructionMeasure:
-  """Measures RMSE and KL of one model; traced once, for many calls."""
+  """Measures RMSE and KL of one model; traced once, for many calls.
+
+  Batches are cut over the replicas of the strategy that it is made under.
+  """
 
   def __init__(self, model: snt.Module):
     """Args: model: any model of the package, with its variables created."""
     self.model = model
-    self._sums = tf.function(self._batch_sums, reduce_retracing=True)
+    self._sums = replicas.OverReplicas(self._sums_of_part)
 
   def __call__(self, batches: Iterable[Any], *, seed: int = 0) -> Measurement:
     """Measures.
@@ -39,18 +43,21 @@ class ReconstructionMeasure:
     """
     error, kl, num_dims, count = 0.0, 0.0, 1, 0
     for i, batch in enumerate(batches):
-      sums = self._sums(
-        batch.images, batch.context, tf.constant([seed, i], tf.int32)
-      )
-      error += float(sums[0])
-      kl += float(sums[1])
+      examples = (batch.images, batch.context)
+      for sums in self._sums(examples, tf.constant([seed, i], tf.int32)):
+        error += float(sums[0])
+        kl += float(sums[1])
       num_dims = batch.images.shape[1:].num_elements()
       count += int(batch.images.shape[0])
     return Measurement((error / (count * num_dims)) ** 0.5, kl / count, count)
 
-  def _batch_sums(
-    self, images: tf.Tensor, context: tf.Tensor | None, seed: tf.Tensor
+  def _sums_of_part(
+    self, part: replicas.Part, seed: tf.Tensor
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    outputs = models.call(self.model, images, context, seed=seed)
+    images, context = part.examples
+    outputs = models.call(self.model, images, context, seed=part.seed(seed))
     error = tf.math.squared_difference(images, outputs.reconstruction)
-    return tf.reduce_sum(error), tf.reduce_sum(outputs.kl)
+    return (
+      tf.reduce_sum(part.real(error)),
+      tf.reduce_sum(part.real(outputs.kl)),
+    )

@@ -161,21 +161,22 @@ def validate(config: Config) -> Config:
       f"{config.precision!r}."
     )
   _check_ranges(config)
-  _check_devices(config)
+  check_devices(config.strategy, config.virtual_devices, config.tpu)
   _check_constraints(config)
   return config
 
 
-def _check_devices(config: Config) -> None:
-  if config.tpu is not None and config.strategy != "tpu":
+def check_devices(strategy: str, virtual_devices: int, tpu: str | None) -> None:
+  """Raises a UserError if one of them says what another leaves no use for."""
+  if tpu is not None and strategy != "tpu":
     raise errors.UserError(
       "`tpu` needs `strategy` tpu; got `strategy` "
-      f"{config.strategy} and `tpu` {config.tpu!r}."
+      f"{strategy} and `tpu` {tpu!r}."
     )
-  if config.virtual_devices > 1 and config.strategy in ("one", "tpu"):
+  if virtual_devices > 1 and strategy in ("one", "tpu"):
     raise errors.UserError(
       "`virtual_devices` needs `strategy` mirrored or multi_worker; got "
-      f"`strategy` {config.strategy} and {config.virtual_devices} of them."
+      f"`strategy` {strategy} and {virtual_devices} of them."
     )
 
 

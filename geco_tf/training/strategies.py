@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -208,16 +209,23 @@ class Workers:
     """Whether some worker's value is true. All workers must call it."""
     if self.count == 1:
       return value
-    return bool(self._sum(tf.constant([value, 1], tf.int64))[0] > 0)
+    return bool(self._sum(tf.constant(value, tf.int64)) > 0)
 
   def from_chief(self, value: int) -> int:
     """The chief's value. All workers must call it."""
     if self.count == 1:
       return value
-    mine = [value, 1] if self.is_chief else [0, 0]
-    # Each of the chief's replicas has added its value.
-    total, count = self._sum(tf.constant(mine, tf.int64)).numpy()
-    return int(total // count)
+    return int(self._sum(tf.constant(value if self.is_chief else 0, tf.int64)))
+
+  def assign_from_chief(self, variables: Iterable[tf.Variable]) -> None:
+    """Gives them the chief's values, bit for bit. All workers must call it."""
+    if self.count == 1:
+      return
+    for variable in variables:
+      # All that state is made of fits: float32, counts, truths.
+      value = tf.cast(variable.read_value(), tf.float64)
+      value = self._sum(value if self.is_chief else tf.zeros_like(value))
+      variable.assign(tf.cast(value, variable.dtype))
 
   def wait(self) -> None:
     """Returns once all workers have come here."""
@@ -225,12 +233,14 @@ class Workers:
 
   @tf.function
   def _sum(self, value: tf.Tensor) -> tf.Tensor:
-    def replica_fn(local: tf.Tensor) -> tf.Tensor:
+    """Over the workers, of each the value of its first replica."""
+    num_local = self._strategy.num_replicas_in_sync // self.count
+
+    def replica_fn(value: tf.Tensor) -> tf.Tensor:
       replicas = tf.distribute.get_replica_context()
-      # The copy has a device; the argument has none, which all_reduce needs.
-      return replicas.all_reduce(
-        tf.distribute.ReduceOp.SUM, local + tf.zeros_like(local)
-      )
+      number = tf.convert_to_tensor(replicas.replica_id_in_sync_group)
+      local = tf.where(number % num_local == 0, value, tf.zeros_like(value))
+      return replicas.all_reduce(tf.distribute.ReduceOp.SUM, local)
 
     results = self._strategy.run(replica_fn, args=(value,))
     return self._strategy.experimental_local_results(results)[0]

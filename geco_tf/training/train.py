@@ -193,7 +193,8 @@ class _Run:
         **self._state(),
       )
       self._first_step = self._restore(self._checkpoints, folder)
-    self._measure = evaluation.ReconstructionMeasure(self.model)
+    with strategy.scope():
+      self._measure = evaluation.ReconstructionMeasure(self.model)
     self._warned: set[tuple[str, str | None]] = set()
     self._log = metrics_log.MetricsLog(
       folder, self._first_step, is_written=host.is_writer
@@ -375,6 +376,8 @@ class _Run:
         ),
       )
       self.objective.initialize(first.statistics)
+      # No sum over replicas ever mends a λ that two machines rounded otherwise.
+      self._host.workers.assign_from_chief(self.objective.variables)
 
   def _first_batch(self, at_step: int) -> Batch:
     """The global batch of the next update after at_step."""
@@ -399,7 +402,7 @@ class _Run:
     )
 
   def _evaluate(self, at_step: int) -> Mapping[str, float]:
-    with self._evaluated_weights():
+    with self._strategy.scope(), self._evaluated_weights():
       test = report.measure(
         self._measure, self._source.test, _NUM_TEST_EXAMPLES
       )
@@ -420,7 +423,7 @@ class _Run:
     return [doctor.in_one_line(found) for found in new]
 
   def _report(self) -> dict[str, Any]:
-    with self._evaluated_weights():
+    with self._strategy.scope(), self._evaluated_weights():
       return report.write(
         self._config,
         self.model,

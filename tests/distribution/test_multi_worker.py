@@ -10,7 +10,12 @@ import time
 import numpy as np
 import pytest
 
+import geco_tf
 from geco_tf import runs
+from geco_tf.runs import build
+from geco_tf.training import optimizers
+from geco_tf.training.train import _Run
+from tests.distribution.test_mirrored_training import Descent
 from tests.training import processes, tiny
 
 pytestmark = pytest.mark.slow
@@ -33,10 +38,14 @@ _MODELS = {
 }
 
 
-def _start_job(config, workdir, logs):
+def _start_job(config, workdir, logs, prepare=(None, None)):
   return [
-    processes.start(config, workdir, log, environment=environment)
-    for log, environment in zip(logs, processes.job(len(logs)), strict=True)
+    processes.start(
+      config, workdir, log, environment=environment, prepare=function
+    )
+    for log, environment, function in zip(
+      logs, processes.job(len(logs)), prepare, strict=True
+    )
   ]
 
 
@@ -99,6 +108,108 @@ def test_one_replica_two_mirrored_and_two_processes_train_alike(name, tmp_path):
   assert not (tmp_path / "run_job" / "lease.json").exists()
 
 
+def _descend():
+  """Plain gradient descent; Adam would divide what rounding left by itself."""
+  optimizers.adam = Descent
+
+
+@pytest.mark.parametrize("name", _MODELS)
+def test_weights_of_plain_gradient_descent_are_those_of_one(name, tmp_path):
+  """After 50 steps, to 1e-5 of the largest in each tensor."""
+  config = _config(learning_rate=1e-4, **_MODELS[name])
+  runs_of = {
+    "one": ([tmp_path / "one"], {}),
+    "mirrored": (
+      [tmp_path / "mirrored"], {"strategy": "mirrored", "virtual_devices": 2}
+    ),
+    "job": (
+      [tmp_path / "worker0", tmp_path / "worker1"], {"strategy": "multi_worker"}
+    ),
+  }  # fmt: skip
+  for run, (logs, changes) in runs_of.items():
+    started = _start_job(
+      config.replace(**changes),
+      tmp_path / f"run_{run}",
+      logs,
+      [_descend] * len(logs),
+    )
+    assert processes.finish(*started) == [0] * len(logs), _text(*logs)
+  one, *others = (
+    runs.load(str(tmp_path / f"run_{run}")).trainable_variables
+    for run in runs_of
+  )
+  assert len(one) > 10
+  for other in others:
+    for there, here in zip(one, other, strict=True):
+      scale = np.abs(there.numpy()).max()
+      np.testing.assert_allclose(
+        here.numpy(), there.numpy(), atol=1e-5 * scale, err_msg=there.name
+      )
+
+
+def _print_first_multiplier():
+  """Of step 0, on the line before the last: as the training begins."""
+  train = _Run._train
+
+  def print_and_train(run, show_progress):
+    print("first", float(run.objective.geco.multipliers["re"]).hex())
+    train(run, show_progress)
+
+  _Run._train = print_and_train
+
+
+def _print_first_multiplier_of_another_machine():
+  """Whose sums are rounded otherwise, by far more than a machine's are."""
+  _print_first_multiplier()
+  initialize = geco_tf.GECO.initialize
+
+  def initialize_otherwise(geco, values):
+    initialize(
+      geco,
+      {
+        name: value._replace(
+          initial_multiplier=1.001 * value.initial_multiplier
+        )
+        for name, value in values.items()
+      },
+    )
+
+  geco_tf.GECO.initialize = initialize_otherwise
+
+
+def test_workers_start_from_the_chiefs_multiplier_to_the_last_bit(tmp_path):
+  """Each has computed one of its own; nothing after would bring them together.
+
+  The chief's is also what one process computes.
+  """
+  config = _config(strategy="multi_worker").replace(num_steps=3)
+  logs = [tmp_path / "worker0", tmp_path / "worker1"]
+  job = _start_job(
+    config,
+    tmp_path / "run",
+    logs,
+    (_print_first_multiplier, _print_first_multiplier_of_another_machine),
+  )
+  assert processes.finish(*job) == [0, 0], _text(*logs)
+  alone = tmp_path / "alone"
+  run = processes.start(
+    config.replace(strategy="one"),
+    tmp_path / "run_alone",
+    alone,
+    prepare=_print_first_multiplier,
+  )
+  assert processes.finish(run) == [0], _text(alone)
+  first = [
+    [line for line in log.read_text().splitlines() if line.startswith("first")]
+    for log in (*logs, alone)
+  ]
+  assert len(first[0]) == 1
+  assert first[0] == first[1] == first[2]
+  rows = [tiny.without_timings(_rows(log)) for log in logs]
+  assert [r["step"] for r in rows[0]] == [1, 2, 3]
+  assert rows[0] == rows[1]
+
+
 def test_lost_worker_fails_the_job_and_any_number_goes_on(tmp_path):
   config = _config(strategy="multi_worker").replace(
     num_steps=400, checkpoint_every=10
@@ -135,6 +246,52 @@ def test_lost_worker_fails_the_job_and_any_number_goes_on(tmp_path):
   rows = runs.Workdir(str(run)).read_metrics()
   assert [r["step"] for r in rows] == list(range(1, 401))
   assert runs.Workdir(str(run)).read_summary()["num_steps"] == 400
+
+
+def test_lost_chief_fails_the_job_and_a_restart_ends_it(tmp_path):
+  config = _config(strategy="multi_worker").replace(
+    num_steps=200, checkpoint_every=10
+  )
+  run = tmp_path / "run"
+  logs = [tmp_path / "first0", tmp_path / "first1"]
+  job = _start_job(config, run, logs)
+  _wait_for(run / "checkpoints" / "ckpt-20.manifest", job)
+  job[0].kill()
+  assert processes.finish(*job) == [-signal.SIGKILL, 1], _text(*logs)
+  last = logs[1].read_text().strip().splitlines()[-1]
+  print(last)
+  assert last.startswith("error: a worker of this job is gone; start all")
+  logs = [tmp_path / "second0", tmp_path / "second1"]
+  assert processes.finish(*_start_job(config, run, logs)) == [0, 0], _text(
+    *logs
+  )
+  rows = runs.Workdir(str(run)).read_metrics()
+  assert [r["step"] for r in rows] == list(range(1, 201))
+  assert runs.Workdir(str(run)).read_summary()["num_steps"] == 200
+
+
+def _lack_data():
+  def build_data(config):
+    raise geco_tf.errors.UserError("`data_dir` must hold 'digits'.")
+
+  build.build_data = build_data
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_mistake_of_one_worker_ends_the_other(index, tmp_path):
+  """As of the one machine that has no data; the other waits for nobody."""
+  logs = [tmp_path / "worker0", tmp_path / "worker1"]
+  prepare = [None, None]
+  prepare[index] = _lack_data
+  job = _start_job(
+    _config(strategy="multi_worker"), tmp_path / "run", logs, prepare
+  )
+  statuses = processes.finish(*job)
+  last = [log.read_text().strip().splitlines()[-1] for log in logs]
+  print(*last, sep="\n")
+  assert (statuses[index], statuses[1 - index]) == (2, 1), _text(*logs)
+  assert last[index] == "error: `data_dir` must hold 'digits'."
+  assert last[1 - index].startswith("error: a worker of this job is gone;")
 
 
 def test_batch_that_two_workers_do_not_divide_is_a_line(tmp_path):

@@ -212,29 +212,51 @@ def test_workdir_that_cannot_be_written_is_refused(run, tmp_path):
   _assert_one_line(status, err, "`workdir` must be a folder")
 
 
-@pytest.mark.slow
-def test_killed_run_goes_on_as_if_left_alone(tmp_path):
-  """SIGKILL once step 16 was reported, between two checkpoints or in one."""
-  arguments = [
-    *_TINY,
-    f"--num_steps={tiny.NUM_STEPS}",
-    "--log_every=2",
-    "--evaluate_every=4",
-    "--checkpoint_every=2",
-    "--steps_per_call=2",
-  ]
-  straight, killed = tmp_path / "straight", tmp_path / "killed"
-  status, out, err = _run(f"--workdir={straight}", *arguments)
+_FINE = (
+  *_TINY,
+  f"--num_steps={tiny.NUM_STEPS}",
+  "--log_every=2",
+  "--evaluate_every=4",
+  "--checkpoint_every=2",
+  "--steps_per_call=2",
+)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+  """The folder of a run left alone, with a checkpoint every two steps."""
+  folder = tmp_path_factory.mktemp("straight") / "run"
+  status, out, err = _run(f"--workdir={folder}", *_FINE)
   assert status == 0, err
   assert "test_rmse" in out
-  with _popen(f"--workdir={killed}", *arguments) as process:
+  return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("number", "expected"),
+  [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)],
+)
+def test_stopped_run_goes_on_as_if_left_alone(
+  number, expected, straight, tmp_path
+):
+  """Once step 16 was reported, between two checkpoints or in one."""
+  killed = tmp_path / "killed"
+  with _popen(f"--workdir={killed}", *_FINE) as process:
     with contextlib.suppress(StopIteration):
       while not next(process.stdout).startswith("step 16/"):
         pass
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-  assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
-  status, _, err = _run(f"--workdir={killed}", *arguments)
+    process.send_signal(number)
+    _, err = process.communicate()
+  assert process.returncode == expected, "it ended before it was stopped"
+  if number == signal.SIGTERM:
+    step = runs.kept_steps(str(killed))[-1]
+    assert 16 <= step < tiny.NUM_STEPS
+    assert err.strip().splitlines()[-1] == (
+      f"stopped by SIGTERM; step {step} of {tiny.NUM_STEPS} is saved, and the "
+      "same command goes on from there."
+    )
+  status, _, err = _run(f"--workdir={killed}", *_FINE)
   assert status == 0, err
   there, here = tiny.checkpointed(straight), tiny.checkpointed(killed)
   assert there.keys() == here.keys()
@@ -246,3 +268,5 @@ def test_killed_run_goes_on_as_if_left_alone(tmp_path):
   ]
   assert len(rows[0]) == tiny.NUM_STEPS // 2
   assert rows[0] == rows[1]
+  summaries = [runs.Workdir(str(w)).read_summary() for w in (straight, killed)]
+  assert summaries[0] == summaries[1]

@@ -22,7 +22,9 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.training.processes_preload"])
 
 
-def start(config, workdir, log, *, environment=None, kill_at=None):
+def start(
+  config, workdir, log, *, environment=None, kill_at=None, prepare=None
+):
   """A process that trains; its exit status is the command's.
 
   Args:
@@ -31,10 +33,19 @@ def start(config, workdir, log, *, environment=None, kill_at=None):
     log: file for all that it prints; its rows of metrics go into <log>.json.
     environment: variables of its own.
     kill_at: number of the write that it is killed before, from 0.
+    prepare: is called in the process before it trains; any function of a module
+      that the process can import.
   """
   process = _context.Process(
     target=_train,
-    args=(config, str(workdir), str(log), environment or {}, kill_at),
+    args=(
+      config,
+      str(workdir),
+      str(log),
+      environment or {},
+      kill_at,
+      prepare,
+    ),
   )
   # The server finds what it is to import here alone.
   with mock.patch.dict(os.environ, {"PYTHONPATH": str(_ROOT)}):
@@ -70,7 +81,7 @@ def job(num_workers):
   ]
 
 
-def _train(config, workdir, log, environment, kill_at):
+def _train(config, workdir, log, environment, kill_at, prepare):
   os.environ.update(environment)
   out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
   os.dup2(out, 1)
@@ -84,6 +95,8 @@ def _train(config, workdir, log, environment, kill_at):
   report.pictures = lambda *_: {}
   if kill_at is not None:
     _kill_before_write(kill_at)
+  if prepare is not None:
+    prepare()
 
   def train():
     rows = training.train(config, workdir=workdir).metrics
