@@ -201,6 +201,19 @@ def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
   )
 
 
+def starting_multiplier(kappa: float) -> float:
+  """1 / (80 κ²), where the λ of a squared error Σ_d (x_d − g_d)² starts.
+
+  A Gaussian decoder of σ = κ has λ = 1/2κ²; this is a fortieth of it, below
+  what most networks need at κ. Latents that a larger λ brings in early are not
+  given back for the rest of a run, and cost KL (BUILD_NOTES 36).
+
+  Args:
+    kappa: the RMS error allowed per dimension.
+  """
+  return 1.0 / (80.0 * kappa**2)
+
+
 def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:
   """Both as tensors, if one could be the reconstruction of the other.
 

@@ -27,8 +27,7 @@ class PatchNormalizedCrossCorrelation(base.PositiveErrorConstraint):
   As an error, 1 − correlation is at most 1 − κ: that is the bound, and the
   units of the relative violation. The natural multiplier is D/2 for D
   dimensions: a reconstruction without any likeness costs half a nat a
-  dimension, as one grey does under the natural multiplier of the
-  reconstruction error.
+  dimension.
 
   Source: Rezende & Viola 2018, Table 1; the floor is ours.
   """
