@@ -201,17 +201,19 @@ def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
   )
 
 
-def starting_multiplier(kappa: float) -> float:
-  """1 / (80 κ²), where the λ of a squared error Σ_d (x_d − g_d)² starts.
+def starting_multiplier(num_dims: Any, bound: Any) -> Any:
+  """D / (80 b), where the λ of an error of D dimensions starts.
 
-  A Gaussian decoder of σ = κ has λ = 1/2κ²; this is a fortieth of it, below
-  what most networks need at κ. Latents that a larger λ brings in early are not
-  given back for the rest of a run, and cost KL (BUILD_NOTES 36).
+  A fortieth of the λ at which the error that is allowed costs half a nat a
+  dimension, as under a Gaussian decoder of σ = κ: 1/(80 κ²) of a squared error.
+  That is below what most networks need. Latents that a larger λ brings in early
+  are not given back for the rest of a run, and cost KL (BUILD_NOTES 36).
 
   Args:
-    kappa: the RMS error allowed per dimension.
+    num_dims: D.
+    bound: b > 0, as in `ConstraintValue`; of the shape of D or without one.
   """
-  return 1.0 / (80.0 * kappa**2)
+  return num_dims / (80.0 * bound)
 
 
 def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -12,7 +12,7 @@ from geco_tf import errors
 from geco_tf.constraints import base
 
 
-class ClassificationAccuracy(base.PositiveErrorConstraint):
+class ClassificationAccuracy(base.Constraint):
   """A classifier gives the reconstruction's true label a probability of κ.
 
     C(x, g) = κ − lᵀ c(g(z))

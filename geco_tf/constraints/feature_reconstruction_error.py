@@ -62,13 +62,12 @@ class FeatureReconstructionError(base.PositiveErrorConstraint):
     ]
     error = tf.add_n(errors) / len(wanted)
     num_features = sum(f.shape[1:].num_elements() for f in wanted)
+    bound = tf.constant(num_features * self.kappa**2, error.dtype)
     return base.ConstraintValue(
-      violation=num_features * (error - self.kappa**2),
+      violation=num_features * error - bound,
       weight=None,
-      bound=tf.constant(num_features * self.kappa**2, error.dtype),
-      initial_multiplier=tf.constant(
-        base.starting_multiplier(self.kappa), error.dtype
-      ),
+      bound=bound,
+      initial_multiplier=base.starting_multiplier(num_features, bound),
     )
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

@@ -84,7 +84,6 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
     targets, reconstruction = base.as_pair(targets, reconstruction)
     squares = tf.math.squared_difference(targets, reconstruction)
     num_dims = targets.shape[1:].num_elements()
-    start = base.starting_multiplier(math.sqrt(self._variance - self._noise))
     # At this σ, κ and the constants cancel but for the room that is left.
     error = tf.reduce_sum(squares, axis=list(range(1, targets.shape.rank)))
     bound = tf.constant(
@@ -95,7 +94,7 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
       violation=error / (2.0 * self._variance) - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=tf.constant(2.0 * self._variance * start, error.dtype),
+      initial_multiplier=base.starting_multiplier(num_dims, bound),
     )
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

@@ -87,12 +87,11 @@ class ReconstructionError(base.PositiveErrorConstraint):
     # In units of "mean" one dimension counts 1/D, in units of "sum" 1.
     scale = 1.0 if self.reduction == "sum" else 1.0 / num_dims
     bound = scale * num_dims * self.kappa**2
-    start = tf.constant(base.starting_multiplier(self.kappa), error.dtype)
     return base.ConstraintValue(
       violation=scale * error - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=start / scale,
+      initial_multiplier=base.starting_multiplier(num_dims, bound),
     )
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

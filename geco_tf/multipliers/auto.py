@@ -10,13 +10,13 @@ from geco_tf.multipliers import base
 
 # How the constants were found, and what they are worth: BUILD_NOTES 4.
 _GAIN_UP = 2.5
-_GAIN_DOWN = 12.5
-_FASTEST_CLIMB = 0.5
-_FASTEST_FALL = 1.25
+_GAIN_DOWN = 15.0
+_FASTEST_CLIMB = 0.55
+_FASTEST_FALL = 1.5
 _PROPORTIONAL = 1.2
 _LARGEST_CHANGE = 12.0
 # Keep λ moving where the violation does not, and calm in the first steps.
-_LEAST_PATH = 3.0
+_LEAST_PATH = 2.0
 _WARMUP_STEPS = 500.0
 
 
@@ -36,13 +36,13 @@ class Auto(base.UpdateRule):
 
   With the relative violation r, e = clip(r, ±1) and t the updates so far,
 
-    v       = (max r − min r + 3) / (t + 500)     how fast r has moved, per step
-    ln λ   += clip(k v e, −1.25 v, .5 v) + 1.2 (e − e of the last update)
+    v       = (max r − min r + 2) / (t + 500)     how fast r has moved, per step
+    ln λ   += clip(k v e, −1.5 v, .55 v) + 1.2 (e − e of the last update)
 
-  with k = 2.5 where e > 0 and 12.5 elsewhere, and within ±12 of the start. All
+  with k = 2.5 where e > 0 and 15 elsewhere, and within ±12 of the start. All
   speeds are multiples of v: a network that learns ten times slower gets a
   multiplier ten times slower, with no rate to choose. λ starts low and climbs
-  slower than the network learns, and slower still once e is below .2, since a λ
+  slower than the network learns, and slower still once e is below .22, as a λ
   that runs ahead costs KL that training never gives back; it may fall faster,
   since nothing is lost by that, and its gain there keeps up with a network that
   goes on improving.
