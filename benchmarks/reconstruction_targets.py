@@ -45,14 +45,14 @@ SETTINGS = {
     "nu_pi:5e-3,proportional=2",
   ),
   "softplus_gradient": (
-    "softplus_gradient:3e-4",
     "softplus_gradient:1e-3",
-    "softplus_gradient:1e-3,beta_2=0.9999",
+    "softplus_gradient:5e-3",
+    "softplus_gradient:2e-2",
   ),
   "augmented_lagrangian": (
-    "augmented_lagrangian:3e-3,penalty=0.1",
-    "augmented_lagrangian:1e-2,penalty=0.1",
+    "augmented_lagrangian:3e-3,penalty=1",
     "augmented_lagrangian:1e-2,penalty=1",
+    "augmented_lagrangian:1e-2,penalty=10",
   ),
 }
 # As many steps as the preset has, on a quarter of the pixels.

@@ -201,6 +201,21 @@ def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
   )
 
 
+def starting_multiplier(num_dims: Any, bound: Any) -> Any:
+  """D / (40 b), where the λ of an error of D dimensions starts.
+
+  A twentieth of the λ at which the error that is allowed costs half a nat a
+  dimension, as under a Gaussian decoder of σ = κ: 1/(40 κ²) of a squared error.
+  That is below what most networks need. Latents that a larger λ brings in early
+  are not given back for the rest of a run, and cost KL (BUILD_NOTES 36).
+
+  Args:
+    num_dims: D.
+    bound: b > 0, as in `ConstraintValue`; of the shape of D or without one.
+  """
+  return num_dims / (40.0 * bound)
+
+
 def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:
   """Both as tensors, if one could be the reconstruction of the other.
 

@@ -21,7 +21,7 @@ class FeatureReconstructionError(base.PositiveErrorConstraint):
   their standard deviations, at which a model that knows nothing ends. What f
   does not see is free.
 
-  The natural multiplier is 1 / (2 Var f(x)), as of the reconstruction error.
+  λ starts at 1/(40 κ²), as the reconstruction error's.
 
   Source: Rezende & Viola 2018, Table 1.
   """
@@ -60,14 +60,14 @@ class FeatureReconstructionError(base.PositiveErrorConstraint):
       _mean(tf.math.squared_difference(f, g))
       for f, g in zip(wanted, found, strict=True)
     ]
-    variances = [tf.math.reduce_variance(f) for f in wanted]
-    error, variance = (tf.add_n(v) / len(wanted) for v in (errors, variances))
+    error = tf.add_n(errors) / len(wanted)
     num_features = sum(f.shape[1:].num_elements() for f in wanted)
+    bound = tf.constant(num_features * self.kappa**2, error.dtype)
     return base.ConstraintValue(
-      violation=num_features * (error - self.kappa**2),
+      violation=num_features * error - bound,
       weight=None,
-      bound=tf.constant(num_features * self.kappa**2, error.dtype),
-      initial_multiplier=base.natural_multiplier(variance),
+      bound=bound,
+      initial_multiplier=base.starting_multiplier(num_features, bound),
     )
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

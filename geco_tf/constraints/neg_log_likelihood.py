@@ -31,7 +31,7 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
   the units of likelihoods. A perfect reconstruction has ½ ln(2πe/12) = .1765
   nats: a κ below that cannot be reached.
 
-  The natural multiplier is σ² / Var x, that of the reconstruction error.
+  λ starts at about 1/20: the reconstruction error's, in these units.
 
   Source: "Taming VAEs", appendix D, equation 26, turned round.
   """
@@ -84,7 +84,6 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
     targets, reconstruction = base.as_pair(targets, reconstruction)
     squares = tf.math.squared_difference(targets, reconstruction)
     num_dims = targets.shape[1:].num_elements()
-    natural = base.natural_multiplier(tf.math.reduce_variance(targets))
     # At this σ, κ and the constants cancel but for the room that is left.
     error = tf.reduce_sum(squares, axis=list(range(1, targets.shape.rank)))
     bound = tf.constant(
@@ -95,7 +94,7 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
       violation=error / (2.0 * self._variance) - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=2.0 * self._variance * natural,
+      initial_multiplier=base.starting_multiplier(num_dims, bound),
     )
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

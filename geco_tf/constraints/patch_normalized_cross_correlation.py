@@ -25,10 +25,8 @@ class PatchNormalizedCrossCorrelation(base.PositiveErrorConstraint):
   everywhere. κ is a correlation, from −1 to 1: the larger, the stronger.
 
   As an error, 1 − correlation is at most 1 − κ: that is the bound, and the
-  units of the relative violation. The natural multiplier is D/2 for D
-  dimensions: a reconstruction without any likeness costs half a nat a
-  dimension, as one grey does under the natural multiplier of the
-  reconstruction error.
+  units of the relative violation. λ starts at D/(40 (1 − κ)) for D dimensions,
+  a twentieth of that at which as much costs half a nat a dimension.
 
   Source: Rezende & Viola 2018, Table 1; the floor is ours.
   """
@@ -86,11 +84,12 @@ class PatchNormalizedCrossCorrelation(base.PositiveErrorConstraint):
     )
     dtype = correlation.dtype
     num_dims = targets.shape[1:].num_elements()
+    bound = tf.constant(1.0 - self.kappa, dtype)
     return base.ConstraintValue(
       violation=self.kappa - correlation,
       weight=None,
-      bound=tf.constant(1.0 - self.kappa, dtype),
-      initial_multiplier=tf.constant(0.5 * num_dims, dtype),
+      bound=bound,
+      initial_multiplier=base.starting_multiplier(num_dims, bound),
     )
 
   def correlations(self, images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:

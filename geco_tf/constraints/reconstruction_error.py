@@ -28,8 +28,7 @@ class ReconstructionError(base.PositiveErrorConstraint):
   grid, with a multiplier each: C is a vector, and d and D are an entry's own
   dimensions. Then no entry is paid for by another's.
 
-  The natural multiplier is 1 / (2 Var x), of the trivial model: one grey for
-  all. It lies below the λ to end at for every κ that a grey misses.
+  λ starts at 1/(40 κ²), a twentieth of what the decoder N(g, κ²I) has.
 
   Source: Rezende & Viola 2018, Table 1; the units are BUILD_NOTES 1.
   """
@@ -88,13 +87,11 @@ class ReconstructionError(base.PositiveErrorConstraint):
     # In units of "mean" one dimension counts 1/D, in units of "sum" 1.
     scale = 1.0 if self.reduction == "sum" else 1.0 / num_dims
     bound = scale * num_dims * self.kappa**2
-    # About the grand mean: a picture of one grey everywhere would reach it.
-    variance = tf.math.reduce_variance(targets)
     return base.ConstraintValue(
       violation=scale * error - bound,
       weight=None,
       bound=bound,
-      initial_multiplier=base.natural_multiplier(variance) / scale,
+      initial_multiplier=base.starting_multiplier(num_dims, bound),
     )
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

@@ -11,12 +11,13 @@ from geco_tf.multipliers import base
 # How the constants were found, and what they are worth: BUILD_NOTES 4.
 _GAIN_UP = 2.5
 _GAIN_DOWN = 15.0
-_FASTEST_CLIMB = 0.34
+_FASTEST_CLIMB = 0.6
 _FASTEST_FALL = 1.5
 _PROPORTIONAL = 1.2
 _LARGEST_CHANGE = 12.0
 # Keep λ moving where the violation does not, and calm in the first steps.
 _LEAST_PATH = 2.0
+_WHOLE_PATH = 3.0
 _WARMUP_STEPS = 500.0
 
 
@@ -36,16 +37,17 @@ class Auto(base.UpdateRule):
 
   With the relative violation r, e = clip(r, ±1) and t the updates so far,
 
-    v       = (max r − min r + 2) / (t + 500)     how fast r has moved, per step
-    ln λ   += clip(k v e, −1.5 v, .34 v) + 1.2 (e − e of the last update)
+    f       = min(1, (max r − min r) / max(1, max r))   the way done so far
+    v       = (3 f + 2) / (t + 500)                     how fast, per step
+    ln λ   += clip(k v e, −1.5 v, .6 v) + 1.2 (e − e of the last update)
 
   with k = 2.5 where e > 0 and 15 elsewhere, and within ±12 of the start. All
-  speeds are multiples of v: a network that learns ten times slower gets a
-  multiplier ten times slower, with no rate to choose. λ starts at the data's
-  scale and climbs slower than the network learns, and slower still once e is
-  below .14, since a λ that runs ahead costs KL that training never gives back;
-  it may fall faster, since nothing is lost by that, and its gain there keeps up
-  with a network that goes on improving.
+  speeds are multiples of v: a network that learns more slowly gets a slower
+  multiplier, with no rate to choose. λ starts low and climbs slower than the
+  network learns, and slower still once e is below .24, as a λ that runs ahead
+  costs KL that training never gives back; it may fall faster, since nothing is
+  lost by that, and its gain there keeps up with a network that goes on
+  improving.
 
   Source: ours; BUILD_NOTES 4 has the measurements.
   """
@@ -78,9 +80,10 @@ class Auto(base.UpdateRule):
       lowest=_extreme(tf.minimum, is_first, state.lowest, relative_violation),
     )
     change = tf.where(is_first, 0.0, violation - state.violation)
-    speed = (state.highest - state.lowest + _LEAST_PATH) / (
-      state.step + _WARMUP_STEPS
-    )
+    # A κ that is all but met at the start has no way to measure by.
+    way = tf.maximum(state.highest, 1.0)
+    done = tf.minimum((state.highest - state.lowest) / way, 1.0)
+    speed = (_WHOLE_PATH * done + _LEAST_PATH) / (state.step + _WARMUP_STEPS)
     pull = violation * speed
     integral = tf.clip_by_value(
       tf.where(violation > 0.0, _GAIN_UP * pull, _GAIN_DOWN * pull),

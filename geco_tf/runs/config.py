@@ -213,9 +213,9 @@ def _check_constraints(config: Config) -> None:
     )
   if config.objective == "geco_distortion" and config.kappa is not None:
     raise errors.UserError(
-      "`objective` geco_distortion makes the reconstruction error itself least, "
-      f"and κ bounds it; got kappa={config.kappa}. Bound the rate instead, as "
-      "--constraint=kl:20, in nats."
+      "`objective` geco_distortion makes the reconstruction error itself "
+      f"least, and κ bounds it; got kappa={config.kappa}. Bound the rate "
+      "instead, as --constraint=kl:20, in nats."
     )
   if config.is_constrained and not config.constraint_specs:
     raise errors.UserError(

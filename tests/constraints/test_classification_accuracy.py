@@ -49,7 +49,7 @@ def test_value_is_numpys(dtype, rtol, label_type):
   np.testing.assert_allclose(value.violation, expected, rtol=rtol, atol=rtol)
   np.testing.assert_allclose(value.bound, 0.2, rtol=rtol)
   np.testing.assert_allclose(
-    value.initial_multiplier, np.log(_K) / 0.2, rtol=rtol
+    value.initial_multiplier, np.log(_K) / 0.2 / 5.0, rtol=rtol
   )
   assert value.violation.dtype == dtype
   assert value.weight is None
