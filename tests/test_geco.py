@@ -361,7 +361,7 @@ def test_initialize_with_a_non_finite_batch_starts_nothing():
   bad = tf.constant([[0.0, np.nan]])
   geco.initialize(geco.constraint_values(bad, good))
   geco.initialize(geco.constraint_values(good, good))
-  np.testing.assert_allclose(geco.multipliers["re"], 2.5, rtol=1e-6)
+  np.testing.assert_allclose(geco.multipliers["re"], 5.0, rtol=1e-6)
 
 
 class NoContext(geco_tf.constraints.Constraint):

@@ -202,10 +202,10 @@ def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
 
 
 def starting_multiplier(num_dims: Any, bound: Any) -> Any:
-  """D / (40 b), where the λ of an error of D dimensions starts.
+  """D / (20 b), where the λ of an error of D dimensions starts.
 
-  A twentieth of the λ at which the error that is allowed costs half a nat a
-  dimension, as under a Gaussian decoder of σ = κ: 1/(40 κ²) of a squared error.
+  A tenth of the λ at which the error that is allowed costs half a nat a
+  dimension, as under a Gaussian decoder of σ = κ: 1/(20 κ²) of a squared error.
   That is below what most networks need. Latents that a larger λ brings in early
   are not given back for the rest of a run, and cost KL (BUILD_NOTES 36).
 
@@ -213,7 +213,7 @@ def starting_multiplier(num_dims: Any, bound: Any) -> Any:
     num_dims: D.
     bound: b > 0, as in `ConstraintValue`; of the shape of D or without one.
   """
-  return num_dims / (40.0 * bound)
+  return num_dims / (20.0 * bound)
 
 
 def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -21,7 +21,7 @@ class FeatureReconstructionError(base.PositiveErrorConstraint):
   their standard deviations, at which a model that knows nothing ends. What f
   does not see is free.
 
-  λ starts at 1/(40 κ²), as the reconstruction error's.
+  λ starts at 1/(20 κ²), as the reconstruction error's.
 
   Source: Rezende & Viola 2018, Table 1.
   """

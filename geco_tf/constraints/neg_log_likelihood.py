@@ -31,7 +31,7 @@ class NegLogLikelihood(base.PositiveErrorConstraint):
   the units of likelihoods. A perfect reconstruction has ½ ln(2πe/12) = .1765
   nats: a κ below that cannot be reached.
 
-  λ starts at about 1/20: the reconstruction error's, in these units.
+  λ starts at about 1/10: the reconstruction error's, in these units.
 
   Source: "Taming VAEs", appendix D, equation 26, turned round.
   """

@@ -25,8 +25,8 @@ class PatchNormalizedCrossCorrelation(base.PositiveErrorConstraint):
   everywhere. κ is a correlation, from −1 to 1: the larger, the stronger.
 
   As an error, 1 − correlation is at most 1 − κ: that is the bound, and the
-  units of the relative violation. λ starts at D/(40 (1 − κ)) for D dimensions,
-  a twentieth of that at which as much costs half a nat a dimension.
+  units of the relative violation. λ starts at D/(20 (1 − κ)) for D dimensions,
+  a tenth of that at which as much costs half a nat a dimension.
 
   Source: Rezende & Viola 2018, Table 1; the floor is ours.
   """

@@ -28,7 +28,7 @@ class ReconstructionError(base.PositiveErrorConstraint):
   grid, with a multiplier each: C is a vector, and d and D are an entry's own
   dimensions. Then no entry is paid for by another's.
 
-  λ starts at 1/(40 κ²), a twentieth of what the decoder N(g, κ²I) has.
+  λ starts at 1/(20 κ²), a tenth of what the decoder N(g, κ²I) has.
 
   Source: Rezende & Viola 2018, Table 1; the units are BUILD_NOTES 1.
   """

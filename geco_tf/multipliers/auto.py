@@ -11,7 +11,7 @@ from geco_tf.multipliers import base
 # How the constants were found, and what they are worth: BUILD_NOTES 4.
 _GAIN_UP = 2.5
 _GAIN_DOWN = 15.0
-_FASTEST_CLIMB = 0.6
+_FASTEST_CLIMB = 0.4
 _FASTEST_FALL = 1.5
 _PROPORTIONAL = 1.2
 _LARGEST_CHANGE = 12.0
@@ -39,12 +39,12 @@ class Auto(base.UpdateRule):
 
     f       = min(1, (max r − min r) / max(1, max r))   the way done so far
     v       = (3 f + 2) / (t + 500)                     how fast, per step
-    ln λ   += clip(k v e, −1.5 v, .6 v) + 1.2 (e − e of the last update)
+    ln λ   += clip(k v e, −1.5 v, .4 v) + 1.2 (e − e of the last update)
 
   with k = 2.5 where e > 0 and 15 elsewhere, and within ±12 of the start. All
   speeds are multiples of v: a network that learns more slowly gets a slower
   multiplier, with no rate to choose. λ starts low and climbs slower than the
-  network learns, and slower still once e is below .24, as a λ that runs ahead
+  network learns, and slower still once e is below .16, as a λ that runs ahead
   costs KL that training never gives back; it may fall faster, since nothing is
   lost by that, and its gain there keeps up with a network that goes on
   improving.

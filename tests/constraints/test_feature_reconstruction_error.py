@@ -46,7 +46,7 @@ def test_one_map_is_numpys_squared_distance():
   np.testing.assert_allclose(value.violation, expected, rtol=1e-12)
   np.testing.assert_allclose(value.bound, 7 * 0.3**2, rtol=1e-12)
   np.testing.assert_allclose(
-    value.initial_multiplier, 1.0 / (40.0 * 0.3**2), rtol=1e-10
+    value.initial_multiplier, 1.0 / (20.0 * 0.3**2), rtol=1e-10
   )
 
 

@@ -47,7 +47,7 @@ def test_value_is_numpys(size, stride, floor):
   expected = 0.7 - _mean_correlation(x, g, size, stride, floor)
   np.testing.assert_allclose(value.violation, expected, rtol=1e-9, atol=1e-12)
   np.testing.assert_allclose(value.bound, 0.3, rtol=1e-12)
-  np.testing.assert_allclose(value.initial_multiplier, 8 * 8 * 3 / 40 / 0.3)
+  np.testing.assert_allclose(value.initial_multiplier, 8 * 8 * 3 / 20 / 0.3)
 
 
 def test_above_the_floor_it_is_pearsons_correlation():

@@ -32,7 +32,7 @@ def test_class_means_are_numpys_and_absent_classes_are_left_alone():
   geco.update(values)
   errors_of = np.sum((x - g) ** 2, axis=(1, 2, 3)) - 16 * 0.2**2
   averages = geco.moving_averages["re"].numpy()
-  start = 1.0 / (40.0 * 0.2**2) / _K
+  start = 1.0 / (20.0 * 0.2**2) / _K
   multipliers = geco.multipliers["re"].numpy()
   for k in range(_K):
     if k in _LABELS:

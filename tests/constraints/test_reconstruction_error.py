@@ -39,12 +39,12 @@ def test_value_is_numpys(reduction, scale, dtype, rtol):
 @pytest.mark.parametrize(
   ("reduction", "scale"), [("sum", 1.0), ("mean", 1 / _D)]
 )
-def test_multiplier_starts_at_a_twentieth_of_the_gaussian_decoders(
+def test_multiplier_starts_at_a_tenth_of_the_gaussian_decoders(
   reduction, scale
 ):
   x = np.zeros(_SHAPE)  # Whatever the data.
   value = constraints.ReconstructionError(0.3, reduction=reduction)(x, x)
-  expected = 1.0 / (2.0 * 0.3**2) / 20.0 / scale
+  expected = 1.0 / (2.0 * 0.3**2) / 10.0 / scale
   np.testing.assert_allclose(value.initial_multiplier, expected, rtol=1e-12)
 
 
@@ -180,7 +180,7 @@ def test_each_channel_is_numpys(reduction, scale):
   np.testing.assert_allclose(value.bound, [scale * 12 * 0.3**2] * 2)
   np.testing.assert_allclose(
     tf.broadcast_to(value.initial_multiplier, [2]),
-    [1.0 / (40.0 * 0.3**2 * scale)] * 2,
+    [1.0 / (20.0 * 0.3**2 * scale)] * 2,
   )
 
 

@@ -322,9 +322,9 @@ def test_augmented_lagrangian_weighs_the_batch_by_the_moving_average():
   with tf.GradientTape() as tape:
     loss = geco.lagrangian(tf.zeros([1]), geco.constraint_values(x, g))
   gradient = tape.gradient(loss, g)
-  # Ĉ: 2·9 − 2, then 2·4 − 2; b = 2; λ₀ = 1/40.
-  average, multiplier = 0.5 * 16.0 + 0.5 * 6.0, (1.0 + 0.1) / 40.0
-  w = 0.5 / 40.0 / 2.0
+  # Ĉ: 2·9 − 2, then 2·4 − 2; b = 2; λ₀ = 1/20.
+  average, multiplier = 0.5 * 16.0 + 0.5 * 6.0, (1.0 + 0.1) / 20.0
+  w = 0.5 / 20.0 / 2.0
   np.testing.assert_allclose(
     loss, multiplier * average + 0.5 * w * average**2, rtol=1e-6
   )
