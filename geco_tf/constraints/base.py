@@ -207,7 +207,7 @@ def starting_multiplier(num_dims: Any, bound: Any) -> Any:
   A tenth of the λ at which the error that is allowed costs half a nat a
   dimension, as under a Gaussian decoder of σ = κ: 1/(20 κ²) of a squared error.
   That is below what most networks need. Latents that a larger λ brings in early
-  are not given back for the rest of a run, and cost KL (BUILD_NOTES 36).
+  are not given back for the rest of a run, and cost KL (BUILD_NOTES 4).
 
   Args:
     num_dims: D.

@@ -202,7 +202,7 @@ def measure(
       else tf.reduce_sum(part.real(steps), axis=0),
     )
 
-  compiled = replicas.OverReplicas(sums)
+  compiled = replicas.OverReplicas(sums, autograph=False)
   totals: list[Any] = [0.0, 0.0, 0.0, 0.0]
   count, num_dims = 0, 1
   for i, batch in enumerate(batches):
@@ -327,7 +327,7 @@ class _Bound:
     self._model, self._sigma = model, sigma
     self._total = num_importance_samples
     self._per_call = min(num_importance_samples, _LATENTS_PER_CALL, there)
-    self._compiled = replicas.OverReplicas(self._of_part)
+    self._compiled = replicas.OverReplicas(self._of_part, autograph=False)
 
   def __call__(
     self, batch: data.Batch, seed: int, number: int

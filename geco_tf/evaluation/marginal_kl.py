@@ -273,7 +273,9 @@ class _Blocks:
     self._compiled = tf.function(
       self._log_sums_of_block, autograph=False, jit_compile=True
     )
-    self._log_sums = replicas.OverReplicas(self._log_sums_of_part)
+    self._log_sums = replicas.OverReplicas(
+      self._log_sums_of_part, autograph=False
+    )
 
   def __len__(self) -> int:
     return -(-self._sampler.count // self._sizes.block_size)
@@ -305,10 +307,9 @@ class _Blocks:
       tf.reshape(tiled, [-1, per_call, *latents.shape[1:]]),
       tf.constant(own.reshape(-1, per_call), tf.int32),
     )
-    log_sum = np.logaddexp.reduce(
-      [part.numpy().reshape(-1)[:num_samples] for part in parts],
-      dtype=np.float64,
-    )
+    sums = [part.numpy().reshape(-1)[:num_samples] for part in parts]
+    with np.errstate(invalid="ignore"):  # NaN has an error of its own.
+      log_sum = np.logaddexp.reduce(sums, dtype=np.float64)
     _check_numbers("ln q(z|x)", ~np.isnan(log_sum))  # −inf: far from all.
     return {"log_sum": log_sum}
 

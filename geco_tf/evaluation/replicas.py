@@ -45,8 +45,14 @@ class OverReplicas:
   strategy the whole batch is the only part.
   """
 
-  def __init__(self, function: Callable[..., Any]):
-    """Args: function: of a `Part` and what is shared, to nested tensors."""
+  def __init__(self, function: Callable[..., Any], *, autograph: bool = True):
+    """Prepares the function; it is traced when it is called.
+
+    Args:
+      function: of a `Part` and what is shared, to nested tensors.
+      autograph: whether Python's `if` and `for` of tensors are converted; a
+        function that raises `UserError` must do without.
+    """
     self._function = function
     self._strategy = tf.distribute.get_strategy()
     self.num_parts = 1
@@ -55,7 +61,7 @@ class OverReplicas:
     # A method's traces are counted over all objects, and TensorFlow warns of
     # many; a partial's are its own.
     self._compiled = tf.function(
-      functools.partial(self._run), reduce_retracing=True
+      functools.partial(self._run), autograph=autograph, reduce_retracing=True
     )
 
   def __call__(self, examples: Any, *shared: Any) -> tuple[Any, ...]:

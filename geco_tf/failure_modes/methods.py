@@ -59,7 +59,7 @@ class RestartErrors(constraints_base.PositiveErrorConstraint):
 
   It is `constraints.ReconstructionError` for every restart, but for where λ
   starts: at 1/2κ². κ is the noise here, and networks this small are trained
-  before a λ that starts at the data's scale has climbed to it.
+  before a λ that starts lower has climbed to it.
   """
 
   def __init__(self, kappa: float, num_restarts: int):

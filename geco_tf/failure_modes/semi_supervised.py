@@ -378,7 +378,7 @@ class _ConstrainedLoss(_Loss):
     model = self._model
     error, cost = self._terms(batch)
     known, label = self._known(batch)
-    rows = tf.transpose(known, [1, 0, 2])  # For the data's scale alone.
+    rows = tf.transpose(known, [1, 0, 2])  # For their shape alone.
     values = self._geco.constraint_values(
       rows,
       rows,

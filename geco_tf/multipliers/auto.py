@@ -42,12 +42,11 @@ class Auto(base.UpdateRule):
     ln λ   += clip(k v e, −1.5 v, .4 v) + 1.2 (e − e of the last update)
 
   with k = 2.5 where e > 0 and 15 elsewhere, and within ±12 of the start. All
-  speeds are multiples of v: a network that learns more slowly gets a slower
-  multiplier, with no rate to choose. λ starts low and climbs slower than the
-  network learns, and slower still once e is below .16, as a λ that runs ahead
-  costs KL that training never gives back; it may fall faster, since nothing is
-  lost by that, and its gain there keeps up with a network that goes on
-  improving.
+  speeds are multiples of v, between 2 and 5 over the time so far: there is no
+  rate to choose. λ starts low and climbs slower than the network learns, and
+  slower still once e is below .16, as a λ that runs ahead costs KL that
+  training never gives back; it may fall faster, since nothing is lost by that,
+  and its gain there keeps up with a network that goes on improving.
 
   Source: ours; BUILD_NOTES 4 has the measurements.
   """

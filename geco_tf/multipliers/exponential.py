@@ -18,7 +18,7 @@ class Exponential(base.LogStep):
   """
 
   def initial_multiplier(self, natural: tf.Tensor) -> tf.Tensor:
-    """1: the algorithm does not look at the data's scale."""
+    """1: the algorithm does not look at what the constraint is worth."""
     return tf.ones_like(natural)
 
   def error(

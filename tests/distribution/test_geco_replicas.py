@@ -111,11 +111,11 @@ def test_non_finite_part_skips_the_step_on_both_replicas(strategy):
 
 def test_initialize_outside_of_replicas_reaches_both(strategy):
   with strategy.scope():
-    geco = geco_tf.GECO([constraints.ReconstructionError(kappa=0.1)])
+    geco = geco_tf.GECO([constraints.KLBudget(kappa=3.0)])
     x = tf.random.stateless_uniform([6, 4, 4, 1], [1, 2])
-    geco.initialize(geco.constraint_values(x, 0.0 * x))
-  expected = 0.5 / np.var(x.numpy().astype(np.float64))
-  np.testing.assert_allclose(geco.multipliers["re"], expected, rtol=1e-5)
+    geco.initialize(geco.constraint_values(x, x, kl=tf.ones([6])))
+  expected = 2.0 * np.var(x.numpy().astype(np.float64))
+  np.testing.assert_allclose(geco.multipliers["kl"], expected, rtol=1e-5)
   _state(strategy, geco)
 
 

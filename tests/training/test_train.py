@@ -98,8 +98,8 @@ def test_rows_have_the_documented_names(finished):
 def test_training_lowers_the_loss(finished):
   rows = finished.trained.metrics
   assert rows[-1]["rmse"] < rows[0]["rmse"]
-  # A violated constraint: λ rises from 1/(2 Var x), about 3.5.
-  assert rows[-1]["geco/re/multiplier"] > rows[0]["geco/re/multiplier"] > 3.0
+  # A violated constraint: λ rises from 1/(20 κ²) = 1.25.
+  assert rows[-1]["geco/re/multiplier"] > rows[0]["geco/re/multiplier"] > 1.2
 
 
 def test_summary_has_the_documented_measurements(finished):
