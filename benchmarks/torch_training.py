@@ -110,7 +110,7 @@ def steps(
   gradient_clip: float | None,
 ) -> interleaved.Work:
   """Forward, backward, the clipping, Adam."""
-  optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+  optimizer = torch.optim.Adam(network.parameters(), learning_rate, fused=True)
 
   def one() -> None:
     images, epsilon = next(batches)
@@ -159,7 +159,9 @@ def cooper_steps(
   problem = Problem()
   optimizer = cooper.optim.SimultaneousOptimizer(
     cmp=problem,
-    primal_optimizers=torch.optim.Adam(network.parameters(), learning_rate),
+    primal_optimizers=torch.optim.Adam(
+      network.parameters(), learning_rate, fused=True
+    ),
     dual_optimizers=torch.optim.SGD(
       problem.dual_parameters(), lr=rate, maximize=True
     ),
