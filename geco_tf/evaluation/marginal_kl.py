@@ -329,19 +329,25 @@ class _Blocks:
   ) -> tf.Tensor:
     """[C, s, …] latents, [C, s] indices of their examples → [C, s]."""
 
-    def of_call(part: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-      log_q = self._log_prob_fn(part[0], features)
-      counts = (indices >= 0) & (indices != part[1][:, tf.newaxis])
+    def of_call(i: tf.Tensor) -> tf.Tensor:
+      log_q = self._log_prob_fn(latents[i], features)
+      counts = (indices >= 0) & (indices != own[i][:, tf.newaxis])
       log_q = tf.where(counts, log_q, tf.constant(-math.inf, log_q.dtype))
       return tf.reduce_logsumexp(log_q, axis=1)
 
-    dtype = latents.dtype
-    return tf.map_fn(
-      of_call,
-      (latents, own),
-      fn_output_signature=tf.TensorSpec(own.shape[1:], dtype),
+    # Not tf.map_fn: an error in it leaves a caching device on the process's
+    # variable scope, with which no strategy's scope can be entered any more.
+    num_calls = tf.shape(own)[0]
+    found = tf.TensorArray(
+      latents.dtype, num_calls, element_shape=own.shape[1:]
+    )
+    _, found = tf.while_loop(
+      lambda i, _: i < num_calls,
+      lambda i, found: (i + 1, found.write(i, of_call(i))),
+      (tf.constant(0), found),
       parallel_iterations=1,
     )
+    return found.stack()
 
 
 def _log_sum_of_others(

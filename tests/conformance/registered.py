@@ -1,6 +1,10 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a registry of the package holds, without what tests register."""
+"""What a registry of the package holds.
+
+Without what tests register, and what an experiment registers for itself when it
+is imported.
+"""
 
 import functools
 
@@ -13,7 +17,8 @@ def names(registry):
 def _is_ours(builder):
   while isinstance(builder, functools.partial):
     builder = builder.func
-  return builder.__module__.split(".")[0] == "geco_tf"
+  package, part, *_ = builder.__module__.split(".")
+  return package == "geco_tf" and part != "experiments"
 
 
 def missing(registry, covered):
