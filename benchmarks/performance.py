@@ -22,7 +22,7 @@ _QUICK = flags.DEFINE_bool(
   "quick", False, "only see that everything runs; nothing is written."
 )
 _THREADS = flags.DEFINE_integer(
-  "threads", os.cpu_count(), "threads of every framework."
+  "threads", os.cpu_count(), "threads of TensorFlow and PyTorch."
 )
 
 _PAGE = results.FOLDER.parent / "performance.md"

@@ -6,7 +6,7 @@
   python -m benchmarks.run --only=geco_overhead --only=marginal_kl
   python -m benchmarks.run --quick
 
-Half an hour on two cores that do nothing else. Peers take turns, by blocks;
+On cores that do nothing else. Peers take turns, block by block;
 one that is not installed (pip install -e '.[benchmarks]') is said to be absent.
 Writes docs/results/performance_<part>.json of what was measured, and the table
 in docs/performance.md of all that are there. --quick takes the smallest sizes,

@@ -20,10 +20,10 @@ class ClassificationAccuracy(base.Constraint):
   with l the one-hot label of x and c the probabilities of a classifier that
   was trained before: the larger κ, the stronger the constraint. It leaves
   everything but the label free. As an error, 1 − lᵀc is at most 1 − κ: that is
-  the bound, and the units of the relative violation. λ starts at
-  ln K / (1 − κ) for K classes: as much error as is allowed costs as many nats
-  as a label is worth. From much less, the posterior falls to the prior before
-  the decoder has learned to show any label, and stays there.
+  the bound, and the units of the relative violation. λ starts at ln K / (1 − κ)
+  for K classes: as much error as is allowed costs as many nats as a label is
+  worth. From much less, the posterior falls to the prior before the decoder has
+  learned to show any label, and stays there.
 
   Source: Rezende & Viola 2018, Table 1; the sign is from the text, where a
   smaller κ is the weaker constraint.

@@ -259,7 +259,6 @@ def test_lost_chief_fails_the_job_and_a_restart_ends_it(tmp_path):
   job[0].kill()
   assert processes.finish(*job) == [-signal.SIGKILL, 1], _text(*logs)
   last = logs[1].read_text().strip().splitlines()[-1]
-  print(last)
   assert last.startswith("error: a worker of this job is gone; start all")
   logs = [tmp_path / "second0", tmp_path / "second1"]
   assert processes.finish(*_start_job(config, run, logs)) == [0, 0], _text(
