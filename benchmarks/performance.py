@@ -26,7 +26,6 @@ _THREADS = flags.DEFINE_integer(
 )
 
 _PAGE = results.FOLDER.parent / "performance.md"
-_BEGIN, _END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 _VERSIONS = {
   "TensorFlow": "tensorflow",
   "NumPy": "numpy",
@@ -117,12 +116,9 @@ def write_page(page: pathlib.Path) -> None:
     for name in NAMES
     if _file(name).exists()
   }
-  head, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-  _, _, tail = rest.partition(_END)
   lines = [*_machines(parts), "", *_table(parts), ""]
   lines += [f"- {remark}" for p in parts.values() for remark in p["remarks"]]
-  body = "\n".join(lines) + "\n"
-  page.write_text(head + _BEGIN + body + _END + tail, encoding="utf-8")
+  results.write_table(page, "\n".join(lines))
 
 
 def _file(name: str) -> pathlib.Path:

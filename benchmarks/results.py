@@ -6,10 +6,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from geco_tf import errors
 from geco_tf.experiments import trained_runs
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "results"
 Run = trained_runs.Run
+_BEGIN, _END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 
 
 def result(
@@ -30,3 +32,24 @@ def result(
   found = kept.result(run._replace(here=machine_flags))
   assert found is not None  # Training is allowed.
   return found
+
+
+def write_table(page: pathlib.Path, table: str) -> None:
+  """Puts a table between the marks of a page.
+
+  Args:
+    page: Markdown with one line "<!-- table: begin -->" and, after it, one
+      "<!-- table: end -->".
+    table: lines, without the last end of line.
+
+  Raises:
+    errors.UserError: the page lacks a mark.
+  """
+  head, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+  _, end, tail = rest.partition(_END)
+  if not (begin and end):
+    raise errors.UserError(
+      f"{page} must have the lines {_BEGIN.strip()!r} and {_END.strip()!r}, "
+      f"between which its table goes."
+    )
+  page.write_text(f"{head}{_BEGIN}{table}\n{_END}{tail}", encoding="utf-8")

@@ -29,7 +29,6 @@ from tests import geco_test_problems as problems
 _DOCS = results.FOLDER.parent
 _DOCUMENT = _DOCS / "update_rules.md"
 _IMAGE = _DOCS / "images" / "update_rules.png"
-_BEGIN, _END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 
 _NUM_POINTS = 120
 _KEY = ((4.0, 1.0, 0.25, 0.04), 0.5)
@@ -162,7 +161,7 @@ def table(found: Mapping[str, Any]) -> str:
         f"{100 * r['final_error_x']:.2g} % | "
         f"{100 * r['final_error_multiplier']:.2g} % |"
       )
-  return "\n".join(lines) + "\n"
+  return "\n".join(lines)
 
 
 def _steps(steps: int | None) -> str:
@@ -201,10 +200,7 @@ def main() -> None:
     found[rule] = {"options": options, "problems": measured}
   results.FOLDER.mkdir(parents=True, exist_ok=True)
   (results.FOLDER / "update_rules.json").write_text(json.dumps(found) + "\n")
-  head, _, rest = _DOCUMENT.read_text(encoding="utf-8").partition(_BEGIN)
-  _, _, tail = rest.partition(_END)
-  text = head + _BEGIN + table(found) + _END + tail
-  _DOCUMENT.write_text(text, encoding="utf-8")
+  results.write_table(_DOCUMENT, table(found))
   draw(found)
   print(table(found))
 

@@ -17,7 +17,7 @@ from benchmarks import (
   results,
   training_step,
 )
-from geco_tf import models
+from geco_tf import errors, models
 from geco_tf.models import posteriors
 from tests.conformance import registered
 
@@ -104,3 +104,15 @@ def test_page_has_ratios_of_rounds_and_says_what_is_absent(
   assert second[0] == second[-1] == "not installed"
   kept = json.loads((tmp_path / "performance_marginal_kl.json").read_text())
   assert kept["rows"][0]["ratio"] == [1.5, 0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+  "lost", ["<!-- table: begin -->\n", "<!-- table: end -->\n"]
+)
+def test_page_without_a_mark_is_left_as_it_is(lost, tmp_path):
+  page = tmp_path / "page.md"
+  text = "<!-- table: begin -->\nold\n<!-- table: end -->\n".replace(lost, "")
+  page.write_text(text, encoding="utf-8")
+  with pytest.raises(errors.UserError, match="must have the lines"):
+    results.write_table(page, "new")
+  assert page.read_text(encoding="utf-8") == text
