@@ -58,6 +58,7 @@ RUNS: dict[str, dict[str, Sequence[str]]] = {
     "cifar10_re_pncc": ("re:0.1", "pncc:0.8"),
   },
 }
+_NUM_STEPS = {"mnist_cla": 6000}  # As the doctor asks after the preset's.
 _PER_CLASS = "mnist_re_per_class"
 _KAPPA = 0.1
 _NUM_SHOWN = 10
@@ -69,7 +70,10 @@ def training(data_name: str, name: str, specs: Sequence[str]) -> results.Run:
   """The run that holds these constraints; κ = .1 is one of another page."""
   if specs == ("re:0.1",):
     return results.Run(name, {"preset": data_name, "kappa": _KAPPA})
-  return results.Run(name, {"preset": data_name, "constraint": specs})
+  flag_values = {"preset": data_name, "constraint": specs}
+  if name in _NUM_STEPS:
+    flag_values["num_steps"] = _NUM_STEPS[name]
+  return results.Run(name, flag_values)
 
 
 def print_runs(found: Mapping[str, dict]) -> None:
