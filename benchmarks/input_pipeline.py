@@ -12,7 +12,7 @@ show.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -51,13 +51,13 @@ def measure(is_quick: bool) -> performance.Part:
       _BATCH_SIZE,
       num_workers=_NUM_WORKERS,
     )
-    works["DataLoader"] = _Stream(lambda: batches)  # Its workers stay.
+    works["DataLoader"] = _Stream(batches)
   works |= {name: _ours(make(source).train) for name, make in _KINDS.items()}
   times = interleaved.times(
     works,
     rounds=1 if is_quick else _ROUNDS,
     count=1 if is_quick else _BATCHES,
-    before=lambda name: works[name].restart(),
+    before=lambda name: works[name](_UNTIMED_BATCHES),
   )
   clocks = {name: t.clock for name, t in times.items()}
   what, stored = f"batch of {_BATCH_SIZE}", clocks["stored"]
@@ -82,16 +82,14 @@ def measure(is_quick: bool) -> performance.Part:
 
 
 class _Stream:
-  """Takes so many batches."""
+  """Takes so many batches of one iterator.
 
-  def __init__(self, make_iterator: Callable[[], Iterator]):
-    self._make_iterator = make_iterator
-    self._iterator = make_iterator()
+  It stays for all rounds: while others are alive, tf.data may take twenty
+  seconds to give one up.
+  """
 
-  def restart(self) -> None:
-    """Goes on from buffers as they are in the midst of a run."""
-    self._iterator = self._make_iterator()
-    self(_UNTIMED_BATCHES)
+  def __init__(self, batches: Iterable):
+    self._iterator = iter(batches)
 
   def __call__(self, count: int) -> None:
     for _ in range(count):
@@ -99,8 +97,7 @@ class _Stream:
 
 
 def _ours(split: data.Split) -> _Stream:
-  dataset = data.training_batches(split, _BATCH_SIZE, seed=0)
-  return _Stream(lambda: iter(dataset))
+  return _Stream(data.training_batches(split, _BATCH_SIZE, seed=0))
 
 
 def _plain(split: data.Split) -> _Stream:
@@ -110,8 +107,7 @@ def _plain(split: data.Split) -> _Stream:
     lambda images, labels: (tf.cast(images, tf.float32) / 255.0, labels),
     num_parallel_calls=tf.data.AUTOTUNE,
   )
-  dataset = dataset.prefetch(tf.data.AUTOTUNE)
-  return _Stream(lambda: iter(dataset))
+  return _Stream(dataset.prefetch(tf.data.AUTOTUNE))
 
 
 if __name__ == "__main__":
