@@ -17,6 +17,7 @@ CIFAR-10 six, one of `rules_search` one. Runs: 5, 5, 5, 3 more, 24, 12 more, 5
 of 3,000 steps, 5. Finished runs are read from docs/results/.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from absl import flags
@@ -140,8 +141,10 @@ def print_table(found: Sequence[dict]) -> None:
   print("|" + "---|" * 10)
   for r in found:
     s, curve = r["summary"], r["curve"]
-    final = s["multiplier"]["re"]
-    ratio = r["largest_multiplier"] / max(curve["geco/re/multiplier"][0], final)
+    # A λ that overflowed is not kept.
+    final = s["multiplier"]["re"] or math.inf
+    largest = r["largest_multiplier"] or math.inf
+    ratio = largest / max(curve["geco/re/multiplier"][0], final)
     print(
       f"| {s['kappa']:g} | {_flags(r)} | {s['rmse']:.4f} | "
       f"{s['rmse'] / s['kappa']:.3f} | {s['kl']:.2f} | {s['test_rmse']:.4f} | "

@@ -10,7 +10,7 @@ r"""What does each constraint keep, and what does it drop, beside RE?
 
 Trains one model a constraint, prints whether each is met and how every other
 constraint would judge it, and draws docs/images/what_constraints_keep_*.png.
-Four minutes a run of MNIST on one core, six of CIFAR-10: 4, 4 and 1 runs
+Four minutes a run of MNIST on one core, six of CIFAR-10: 3, 3 and 1 runs
 beside those of reconstruction_targets. Finished runs are read from
 docs/results/; pictures need their folders.
 """

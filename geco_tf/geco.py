@@ -13,6 +13,7 @@ Symbols:
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from geco_tf import constraints as constraints_lib
@@ -61,10 +62,11 @@ class GECO(tf.Module):
 
     Raises:
       UserError: if there is no constraint, two share a name or one's is no
-        identifier, decay is out of range, or a constraint has no rule.
+        identifier, decay is out of range, a constraint has no rule, or a rule
+        no constraint.
     """
     super().__init__(name=name)
-    if isinstance(constraints, constraints_lib.Constraint):
+    if isinstance(constraints, str) or not isinstance(constraints, Iterable):
       constraints = [constraints]
     constraints = list(constraints)
     for constraint in constraints:
@@ -75,13 +77,16 @@ class GECO(tf.Module):
     if len(self._constraints) < len(constraints):
       names = [c.name for c in constraints]
       raise errors.UserError(f"`constraints` must differ in name; got {names}.")
-    if not 0.0 <= decay < 1.0:
-      raise errors.UserError(f"`decay` must be in [0, 1); got {decay}.")
+    is_number = isinstance(decay, (int, float, np.number))
+    if not (is_number and 0.0 <= decay < 1.0):
+      raise errors.UserError(f"`decay` must be in [0, 1); got {decay!r}.")
     self._dtype = tf.as_dtype(dtype)
     self._duals = {
       n: _Dual(c, _rule_for(n, update_rule), decay, dtype)
       for n, c in self._constraints.items()
     }
+    if isinstance(update_rule, Mapping):
+      _check_no_more(update_rule, self._constraints)
 
   @property
   def constraints(self) -> dict[str, constraints_lib.Constraint]:
@@ -354,6 +359,17 @@ def _check_constraint(constraint: Any) -> None:
       f"A constraint must have a `name`; {type(constraint).__name__} has none."
     )
   constraints_lib.check_name(constraint.name)
+
+
+def _check_no_more(
+  update_rule: Mapping[str, Any], constraints: Mapping[str, Any]
+) -> None:
+  for name in update_rule:
+    if name not in constraints:
+      raise errors.UserError(
+        f"`update_rule` must be for constraints that there are, "
+        f"{sorted(constraints)}; got one for {name!r}."
+      )
 
 
 def _rule_for(

@@ -321,9 +321,14 @@ def test_checkpoint_keeps_everything(tmp_path):
     (lambda: geco_tf.GECO([]), "must hold at least one"),
     (lambda: geco_tf.GECO([Given(), Given()]), "must differ in name"),
     (lambda: geco_tf.GECO([Given()], decay=1.0), r"`decay` must be in"),
+    (lambda: geco_tf.GECO([Given()], decay="a"), r"`decay` .* got 'a'"),
     (lambda: geco_tf.GECO([Given()], "autto"), "did you mean 'auto'"),
     (lambda: geco_tf.GECO([Given()], "log_ratio"), "needs `rate`"),
     (lambda: geco_tf.GECO([Given()], {"other": "auto"}), "'given' has none"),
+    (
+      lambda: geco_tf.GECO([Given()], {"given": "auto", "other": "auto"}),
+      "got one for 'other'",
+    ),
     (lambda: geco_tf.GECO([Given()], 1e-3), "must be a name, a rule .* 0.001"),
     (lambda: geco_tf.GECO([Given(name="a b")]), "letters, digits .* got 'a b'"),
     (
@@ -388,6 +393,11 @@ def test_violation_of_another_shape_is_named():
     geco.constraint_values(tf.ones([2, 3]), tf.zeros([2, 3]))
 
 
-def test_what_is_no_constraint_is_named():
-  with pytest.raises(geco_tf.errors.UserError, match="must be of the class"):
-    geco_tf.GECO([0.1])
+@pytest.mark.parametrize(
+  ("given", "shown"), [([0.1], "0.1"), (0.1, "0.1"), ("re:0.1", "'re:0.1'")]
+)
+def test_what_is_no_constraint_is_named(given, shown):
+  with pytest.raises(
+    geco_tf.errors.UserError, match=f"must be of the class .* got {shown}"
+  ):
+    geco_tf.GECO(given)

@@ -183,8 +183,13 @@ def _context_parameters(
   function: Callable[..., Any],
 ) -> list[inspect.Parameter]:
   """What a function may be given beside targets and reconstruction."""
-  (_, _, *more) = inspect.signature(function).parameters.values()
-  return more
+  parameters = list(inspect.signature(function).parameters.values())
+  if len(parameters) < 2:
+    raise errors.UserError(
+      "The function of a constraint must take (targets, reconstruction, ...); "
+      f"got one that takes {inspect.signature(function)}."
+    )
+  return parameters[2:]
 
 
 def natural_multiplier(variance: tf.Tensor) -> tf.Tensor:
@@ -242,15 +247,25 @@ def _as_tensor(name: str, value: Any) -> tf.Tensor:
     ) from None
 
 
-def check_labels(labels: Any, num_classes: int) -> tf.Tensor:
+def check_labels(labels: Any, num_classes: int, images: Any) -> tf.Tensor:
   """Returns labels [B] as a tensor if each of them has a class.
 
+  Args:
+    labels: one for each image.
+    num_classes: K.
+    images: [B, ...], what they label.
+
   Raises:
-    UserError: if they are not whole numbers from 0 to num_classes − 1. In a
-      graph, where they are not known yet, it is TensorFlow's
-      InvalidArgumentError.
+    UserError: if they are not [B], or not whole numbers from 0 to K − 1. What
+      is not known yet in a graph is TensorFlow's InvalidArgumentError.
   """
   labels = tf.convert_to_tensor(labels)
+  expected = tf.TensorShape([_batch_size(images)])
+  if not labels.shape.is_compatible_with(expected):
+    raise errors.UserError(
+      f"`labels` must be [B], one for each image: {expected}; got "
+      f"{labels.shape}."
+    )
   if not labels.dtype.is_integer:
     raise errors.UserError(
       f"`labels` must be whole numbers; got the type {labels.dtype.name}."
@@ -259,7 +274,12 @@ def check_labels(labels: Any, num_classes: int) -> tf.Tensor:
   if known is None:
     in_range = tf.debugging.Assert(
       tf.reduce_all((labels >= 0) & (labels < num_classes)),
-      [f"`labels` must be from 0 to {num_classes - 1}; got", labels],
+      [
+        f"`labels` must be from 0 to {num_classes - 1}; the least and the "
+        "largest are",
+        tf.reduce_min(labels),
+        tf.reduce_max(labels),
+      ],
     )
     with tf.control_dependencies([in_range]):
       return tf.identity(labels)

@@ -43,9 +43,9 @@ def from_callable(
     The constraint.
 
   Raises:
-    UserError: if bound or initial_multiplier is not positive and finite; of the
-      constraint, if the function returns other than floating numbers [B] or
-      [B, K].
+    UserError: if the function does not take (targets, reconstruction, ...), or
+      bound or initial_multiplier is not positive and finite; of the constraint,
+      if the function returns other than floating numbers [B] or [B, K].
   """
   return _FromCallable(function, name, bound, initial_multiplier, size)
 
@@ -61,6 +61,9 @@ class _FromCallable(base.Constraint):
     initial_multiplier: float,
     size: int | None,
   ):
+    if not callable(function):
+      raise errors.UserError(f"`function` must be callable; got {function!r}.")
+    base.required_context(function)  # Refuses one of other arguments.
     self._function = function
     self.name = name
     self._bound = base.check_tolerance("bound", bound)
@@ -76,11 +79,15 @@ class _FromCallable(base.Constraint):
   def __call__(
     self, targets: tf.Tensor, reconstruction: tf.Tensor, **context: Any
   ) -> base.ConstraintValue:
-    violation = tf.convert_to_tensor(
-      self._function(
-        targets, reconstruction, **base.accepted(self._function, context)
-      )
+    returned = self._function(
+      targets, reconstruction, **base.accepted(self._function, context)
     )
+    if returned is None:
+      raise errors.UserError(
+        f"The function of the constraint {self.name!r} must return its "
+        "violations; got None."
+      )
+    violation = tf.convert_to_tensor(returned)
     if not violation.dtype.is_floating:
       raise errors.UserError(
         f"The function of the constraint {self.name!r} must return floating "

@@ -76,13 +76,13 @@ class ClassificationAccuracy(base.Constraint):
       The `ConstraintValue`, violation [B].
 
     Raises:
-      UserError: if a label has no class. In a graph, where labels are not known
-        yet, it is TensorFlow's InvalidArgumentError.
+      UserError: if labels are not [B], or one has no class. In a graph, where
+        labels are not known yet, it is TensorFlow's InvalidArgumentError.
     """
     del targets, context
     logits = self._classifier_fn(reconstruction)
     num_classes = logits.shape[-1]
-    labels = base.check_labels(labels, num_classes)
+    labels = base.check_labels(labels, num_classes, logits)
     # In this type before the one-hot, so that float64 images keep their digits.
     one_hot = tf.one_hot(labels, num_classes, dtype=logits.dtype)
     confidence = tf.reduce_sum(one_hot * tf.nn.softmax(logits), axis=-1)

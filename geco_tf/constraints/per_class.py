@@ -74,9 +74,9 @@ class PerClass(base.Constraint):
       The `ConstraintValue`, violation [B, K], the weight one-hot.
 
     Raises:
-      UserError: if a label has no class.
+      UserError: if labels are not [B], or one has no class.
     """
-    labels = base.check_labels(labels, self.num_classes)
+    labels = base.check_labels(labels, self.num_classes, reconstruction)
     value = self.constraint.evaluate(
       targets, reconstruction, {**context, "labels": labels}
     )

@@ -110,7 +110,7 @@ class ReconstructionError(base.PositiveErrorConstraint):
     if self.per == "region":
       return _region_sums(squares, self._grid)
     axes = list(range(1, squares.shape.rank))
-    num_dims = tf.cast(tf.size(squares) / tf.shape(squares)[0], squares.dtype)
+    num_dims = tf.cast(tf.reduce_prod(tf.shape(squares)[1:]), squares.dtype)
     if self.per == "image":
       return tf.reduce_sum(squares, axes), num_dims
     if squares.shape[-1] != self.size:

@@ -4,6 +4,7 @@
 
 import importlib
 import itertools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -43,7 +44,8 @@ class Constrained(keras.Model):
   subject to E[C] ≤ 0, by `geco_tf.GECO`, which is `model.geco`. Called, it is
   the net. Logs and history hold the Lagrangian as `loss`, and `objective`, and
 
-    geco/<c>/constraint       mean of C over the epoch's examples, Σ w C / Σ w
+    geco/<c>/constraint       mean of C over the epoch's examples, Σ w C / Σ w;
+                              nan if C was finite in no batch
     geco/<c>/satisfied        1 if that mean is, in every entry seen
     geco/<c>/multiplier       λ after the epoch's last step
     geco/<c>/moving_average   C_ma, likewise
@@ -139,6 +141,20 @@ class Constrained(keras.Model):
       loss += tf.cast(tf.reduce_sum(multiplier * violation), loss.dtype)
     return self._logs(batch, loss)
 
+  def fit(self, *args: Any, **kwargs: Any) -> Any:
+    """As Keras has it; warns of each constraint that was not finite."""
+    before = self._num_skipped()
+    history = super().fit(*args, **kwargs)
+    for name, count in self._num_skipped().items():
+      if count > before[name]:
+        warnings.warn(
+          f"The constraint {name!r} was not finite in {count - before[name]} "
+          f"updates, which moved nothing; geco/{name}/skipped of the history "
+          "says in which epochs.",
+          stacklevel=2,
+        )
+    return history
+
   def evaluate(self, *args: Any, **kwargs: Any) -> Any:
     self._is_evaluating = True
     try:
@@ -213,6 +229,9 @@ class Constrained(keras.Model):
   ) -> "Constrained":
     with keras.saving.custom_object_scope(custom_objects or {}):
       return cls(**{key: _from_config(v) for key, v in config.items()})
+
+  def _num_skipped(self) -> dict[str, int]:
+    return {n: int(count) for n, count in self.geco.num_skipped.items()}
 
   def _own_state(self) -> dict[str, Any]:
     """What Keras would not save: the core's, and the net's random seeds."""
@@ -391,6 +410,8 @@ class _ConstraintMean(keras.metrics.Metric):
   def result(self) -> dict[str, tf.Tensor]:
     weight = tf.convert_to_tensor(self._weight)
     mean = tf.math.divide_no_nan(tf.convert_to_tensor(self._violation), weight)
+    # Without a batch that is finite there is nothing to say of C.
+    mean = tf.where(self._num_batches > 0, mean, float("nan"))
     bound = tf.math.divide_no_nan(
       tf.convert_to_tensor(self._bound), tf.convert_to_tensor(self._num_batches)
     )

@@ -91,3 +91,19 @@ def test_whole_numbers_are_refused():
 def test_scale_that_is_none_is_refused(option, value):
   with pytest.raises(errors.UserError, match=f"`{option}` must be positive"):
     constraints.from_callable(_darkness, name="dark", **{option: value})
+
+
+def test_function_of_one_argument_is_refused_at_once():
+  with pytest.raises(errors.UserError, match=r"\(targets, .*takes \(g\)"):
+    constraints.from_callable(lambda g: g[:, 0, 0, 0], name="one")
+
+
+def test_what_is_no_function_is_refused():
+  with pytest.raises(errors.UserError, match=r"`function` must be .* got 0\.1"):
+    constraints.from_callable(0.1, name="number")
+
+
+def test_function_that_returns_nothing_is_named():
+  geco = geco_tf.GECO(constraints.from_callable(lambda x, g: None, name="no"))
+  with pytest.raises(errors.UserError, match="'no' must return its violations"):
+    geco.constraint_values(_X, _X)

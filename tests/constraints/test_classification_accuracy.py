@@ -118,6 +118,12 @@ def test_missing_labels_are_named():
     geco.constraint_values(None, _images(), labels=None)
 
 
+@pytest.mark.parametrize("shape", [(6, 1), (1,), (5,), ()])
+def test_labels_of_another_shape_are_refused(shape):
+  with pytest.raises(errors.UserError, match=r"must be \[B\].* \(6,\); got"):
+    _evaluated(_images(), np.zeros(shape, np.int32))
+
+
 @pytest.mark.parametrize("label", [-1, _K])
 def test_label_without_a_class_is_refused(label):
   labels = np.array([0, 1, label, 2, 3, 0], np.int32)

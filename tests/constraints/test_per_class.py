@@ -111,6 +111,13 @@ def test_label_without_a_class_is_refused(label):
     in_graph(tf.constant(labels))
 
 
+@pytest.mark.parametrize("shape", [(6, 1), (1,), (5,), ()])
+def test_labels_of_another_shape_are_refused(shape):
+  x, g = _images()
+  with pytest.raises(errors.UserError, match=r"must be \[B\].* \(6,\); got"):
+    _per_class()(x, g, labels=np.zeros(shape, np.int32))
+
+
 def test_labels_that_are_no_whole_numbers_are_refused():
   x, g = _images()
   with pytest.raises(errors.UserError, match=r"whole numbers; .* float32"):

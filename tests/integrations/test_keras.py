@@ -423,6 +423,18 @@ def test_batch_that_is_not_finite_moves_nothing_and_is_counted():
   assert np.isnan(logs["loss"])
 
 
+def test_epoch_without_a_finite_batch_says_nothing_of_the_constraint():
+  x, y = problems.data()
+  y[:] = np.nan
+  model = problems.model(keras.optimizers.SGD(0.01))
+  with pytest.warns(UserWarning, match="'re' was not finite in 4 updates"):
+    logs = model.fit(x, y, batch_size=problems.BATCH_SIZE, verbose=0).history
+  assert np.isnan(logs["geco/re/constraint"])
+  assert logs["geco/re/satisfied"] == [0.0]
+  assert logs["geco/re/skipped"] == [4.0]
+  assert np.isfinite(logs["geco/first/constraint"])
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_constraints_are_float32_in_mixed_precision(policy):
   x, y = problems.data()

@@ -99,8 +99,8 @@ def warnings(
 ) -> list[Finding]:
   """What is worth saying while the run goes on.
 
-  Nothing but overflow before a third of it: then much is on its way that looks
-  wrong.
+  Before a third of it nothing but overflow, and a training that is lost: then
+  much is on its way that looks wrong.
   """
   if not rows:
     return []
@@ -166,11 +166,10 @@ def _diverged(run: Run) -> Finding | None:
 
 def _lost_steps(run: Run) -> list[Finding]:
   found = []
-  shares = {t.name: t for t in run.tracks}
-  for name, track in shares.items():
+  for track in {t.name: t for t in run.tracks}.values():
     share = _mean_share(run.step, track.skipped)
     if share > 0.0:
-      found.append(_lost(f"The constraint {name} was", share, track))
+      found.append(_lost(f"The constraint {track.name} was", share, track))
   share = _mean_share(run.step, run.skipped_gradients)
   if share > 0.0:
     found.append(_lost("The gradient was", share, None))
@@ -179,9 +178,9 @@ def _lost_steps(run: Run) -> list[Finding]:
 
 def _lost(subject: str, share: float, track: Track | None) -> Finding:
   make = findings.problem if share > _LOST else findings.note
-  change = "--learning_rate or --gradient_clip smaller"
+  change = "a smaller --learning_rate or --gradient_clip"
   if track is not None:
-    change = f"the constraint {track.name}, which must be finite for any image"
+    change = f"a {track.name} that is finite for any image"
   return make(
     "skipped",
     f"{subject} not finite in {100.0 * share:.3g} % of the steps, which "

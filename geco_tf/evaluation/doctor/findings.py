@@ -68,11 +68,15 @@ def rule_of(run: Run, track: Track) -> specs.Call:
 
 
 def rate_flag(run: Run, track: Track, factor: float) -> str:
-  """The flag that makes λ move faster or slower by a factor."""
+  """The flag that makes λ move faster or slower by a factor.
+
+  A rule without a rate can only be made slower: it moves λ less often.
+  """
   rule = rule_of(run, track)
   if rule.number is None:
-    rate = run.config.learning_rate * factor
-    return f"--learning_rate={rate:.2g}"
+    beat = float(rule.options.get("update_every", 1)) / factor
+    options = {**rule.options, "update_every": str(math.ceil(beat))}
+    return rule_flag(run, track, rule._replace(options=options))
   rate = float(f"{rule.number * factor:.2g}")
   return rule_flag(run, track, rule._replace(number=rate)) + or_auto(run, track)
 

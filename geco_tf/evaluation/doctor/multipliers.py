@@ -10,13 +10,17 @@ from geco_tf.evaluation.doctor.traces import Run, Track
 # float32 ends at 3e38; no trade-off is worth this.
 _OVERFLOWN = 1e30
 # C_ma remembers 1/(1 − decay) steps. A λ that moves by e³ within them outruns
-# what it answers to. `auto` may take e^1.6 at once, and e within them.
+# what it answers to. `auto` may take e^2.4 at once, where C changes sign, and
+# otherwise rises by e^.4 within them and falls by e^1.5.
 _FASTEST = 3.0
 # What is proposed instead of that speed, as a share of it.
 _CALM = 0.1
 # λ beyond so many times the larger of its first and its last value is what this
-# project calls wound up. `auto` comes to 2.7 when it is well.
+# project calls wound up. `auto` comes to 2.9 when it is well.
 _WOUND_UP = 3.0
+# Below that share of its first value λ is as good as 0, which some rules reach,
+# and it is all the same how fast it gets there.
+_NEGLIGIBLE = 1e-2
 # A swing is a change of direction by that factor, and three are a habit: a λ
 # that looks for its place turns once or twice.
 _SWING = 1.3
@@ -48,7 +52,7 @@ def _overflow(run: Run, track: Track) -> findings.Finding | None:
 
 def _speed(run: Run, track: Track) -> findings.Finding | None:
   memory = 1.0 / (1.0 - run.config.decay)
-  logs = _log(track.multiplier)
+  logs = _log(track.multiplier, _NEGLIGIBLE * track.multiplier[0])
   # For every row the first one that is a memory later.
   later = np.searchsorted(track.step, track.step + memory)
   known = later < len(logs)
@@ -104,7 +108,7 @@ def _wind_up(run: Run, track: Track) -> findings.Finding | None:
 
 def _oscillation(run: Run, track: Track) -> findings.Finding | None:
   late = track.step >= 0.5 * track.step[-1]
-  logs = _log(track.multiplier[late])
+  logs = _log(track.multiplier[late], 1e-6 * np.max(track.multiplier[late]))
   turns = turning_points(logs, float(np.log(_SWING)))
   if len(turns) < _HABIT:
     return None
@@ -123,9 +127,9 @@ def _oscillation(run: Run, track: Track) -> findings.Finding | None:
   )
 
 
-def _log(multiplier: np.ndarray) -> np.ndarray:
-  """Ln λ; some rules reach 0, and below a millionth it is all the same."""
-  return np.log(np.maximum(multiplier, 1e-6 * np.max(multiplier) + 1e-30))
+def _log(multiplier: np.ndarray, least: float) -> np.ndarray:
+  """Ln λ; some rules reach 0."""
+  return np.log(np.maximum(multiplier, least + 1e-30))
 
 
 def turning_points(values: np.ndarray, least: float) -> list[int]:

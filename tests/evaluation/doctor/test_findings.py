@@ -209,7 +209,11 @@ def test_steps_to_go_are_those_of_the_trend():
 @pytest.mark.parametrize(
   ("rule", "own", "expected"),
   [
-    ("auto", (), "--learning_rate=0.00033"),
+    ("auto", (), "--update_rule=auto,update_every=3"),
+    (
+      "auto,update_every=4,lowest=1", (),
+      "--update_rule=auto,update_every=12,lowest=1",
+    ),
     (
       "exponential:0.3,highest=1e9", (),
       "--update_rule=exponential:0.1,highest=1000000000.0 "
@@ -225,6 +229,16 @@ def test_flag_is_that_of_the_constraints_own_rule(rule, own, expected):
   config = _config(update_rule=rule, constraint_rule=own)
   diagnosis = doctor.examine(_rows(**_ILL["oscillation"]), config)
   assert diagnosis.findings[0].change == expected
+
+
+def test_multiplier_that_goes_to_zero_is_not_too_fast():
+  """As that of an augmented Lagrangian does where κ holds by itself."""
+  falling = 4.0 * np.maximum(1.0 - _STEPS / 2_000.0, 0.0)
+  diagnosis = doctor.examine(
+    _rows(multiplier=falling, rmse=0.08),
+    _config(update_rule="augmented_lagrangian:1e-2"),
+  )
+  assert not {"speed", "oscillation", "wind_up"} & set(_kinds(diagnosis))
 
 
 def test_bound_that_is_proposed_leaves_the_rules_other_options():
