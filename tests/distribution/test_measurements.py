@@ -105,6 +105,7 @@ def test_reconstruction_is_measured_alike(models, images):
   assert here.num_examples == sum(_SIZES)
 
 
+@pytest.mark.slow
 def test_likelihood_is_measured_alike(models, images):
   there, here = _on_both(
     models,
@@ -113,6 +114,7 @@ def test_likelihood_is_measured_alike(models, images):
   _assert_close(there, here)
 
 
+@pytest.mark.slow
 def test_constraints_stand_alike(models, images):
   """One with noise of its own, and one of classes, which batches lack."""
   geco = geco_tf.GECO(
@@ -134,6 +136,7 @@ def test_constraints_stand_alike(models, images):
   assert np.isnan(here["re"].value[3])
 
 
+@pytest.mark.slow
 def test_weighted_bound_is_measured_alike(models, images):
   there, here = _on_both(
     models,
@@ -148,6 +151,7 @@ def test_weighted_bound_is_measured_alike(models, images):
   _assert_close(there, here)
 
 
+@pytest.mark.slow
 def test_marginal_kl_is_measured_alike(models, images):
   """Of seven components: the second replica's block has one to fill up."""
   there, here = _on_both(
