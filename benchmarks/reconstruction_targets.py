@@ -153,9 +153,9 @@ def print_table(found: Sequence[dict]) -> None:
 
 
 def _flags(result: dict) -> str:
-  """What the command has beside the preset and κ."""
+  """What the command has beside κ and what its whole table shares."""
   flag_list = result["command"].split(" --")[1:]
-  named = ("preset=", "kappa=", "num_steps=")
+  named = tuple(f"{name}=" for name in ("kappa", "num_steps", *_SMALL))
   return " ".join(
     f"`--{flag}`" for flag in flag_list if not flag.startswith(named)
   )

@@ -74,7 +74,9 @@ def test_both_tests_see_another_mean_scale_or_correlation(change):
   assert found.low > 0.5
 
 
-@pytest.mark.parametrize("size", [10, 200])
+@pytest.mark.parametrize(
+  "size", [10, pytest.param(200, marks=pytest.mark.slow)]
+)
 def test_classifier_of_many_columns_takes_few_products(size):
   """Without the cut, 1,000 columns have 501,500 products."""
   rng = np.random.default_rng(5)

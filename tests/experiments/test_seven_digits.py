@@ -182,6 +182,7 @@ def _run_figure8(outdir):
   return base.reproduce("figure8", item, settings, str(outdir))
 
 
+@pytest.mark.slow
 def test_figure8_runs_to_the_end_and_is_not_run_twice(tmp_path, monkeypatch):
   judged = {"cla_0.9": figure8.OBJECTIVES["cla_0.9"]}
   monkeypatch.setattr(figure8, "OBJECTIVES", judged)

@@ -25,10 +25,15 @@ def _last_line(text):
   ("arguments", "message"),
   [
     (["--dataset=mnist", "--form_dir=."], "did you mean --from_dir?"),
-    (["--dataset=mnist"], "--from_dir must have a value"),
-    (
+    pytest.param(
+      ["--dataset=mnist"],
+      "--from_dir must have a value",
+      marks=pytest.mark.slow,
+    ),
+    pytest.param(
       ["--dataset=mnist", "--from_dir=/nowhere"],
       "/nowhere is not a folder.",
+      marks=pytest.mark.slow,
     ),
   ],
 )

@@ -323,7 +323,9 @@ def test_folder_with_something_else_is_left_alone(runs_, tmp_path):
     export.export_run(str(folder), "")
 
 
-@pytest.mark.parametrize("stop", ["save", "write"])
+@pytest.mark.parametrize(
+  "stop", [pytest.param("save", marks=pytest.mark.slow), "write"]
+)
 def test_export_that_was_cut_short_is_done_again(
   stop, runs_, tmp_path, monkeypatch
 ):

@@ -232,6 +232,7 @@ def test_offset_and_scale_of_the_data_do_not_cost_digits():
   )
 
 
+@pytest.mark.slow
 def test_one_tile_has_the_mean_and_one_point_has_all_tiles():
   data, _, _ = _problem(2)
   betas = [1e-4, 1.0, 1e6]

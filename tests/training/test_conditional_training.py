@@ -76,6 +76,7 @@ def test_context_for_an_unconditional_model_is_refused(tmp_path):
     _train(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_channels_that_are_images_are_drawn_apart(tmp_path):
   config = _CONFIG.replace(task="sum_hard", num_steps=10, draw_steps=1)
   trained = _train(config, tmp_path)
