@@ -185,8 +185,13 @@ def _trained(runs: Sequence[results.Run]) -> list[dict]:
 
 
 def _best_rules() -> list[results.Run]:
+  """`auto`, and beside it every other rule at its best."""
   best = best_settings(_trained(search_runs()))
-  return rule_runs("mnist", best, {"preset": "mnist"}, RULE_KAPPAS)
+  beside = [*auto_runs("mnist"), *_best_exponential()]
+  return [
+    *(run for run in beside if run.flags["kappa"] in RULE_KAPPAS),
+    *rule_runs("mnist", best, {"preset": "mnist"}, RULE_KAPPAS),
+  ]
 
 
 def _best_exponential() -> list[results.Run]:
