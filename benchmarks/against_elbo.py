@@ -9,9 +9,9 @@ Against β-ELBOs of β on either side, interpolated at GECO's RMSE; and against
 the ELBO with learned, closed-form and annealed σ by a GECO run whose κ is the
 RMSE that it ended at. GECO ends up to 3 % beside κ; its KL is moved to the
 other's RMSE by what an error costs at its λ, ΔKL = λ D Δ(RMSE²). Farther off,
-nothing is said. Three seeds; thirty runs on MNIST, about four minutes each on one core,
-and 27 on CIFAR-10, about six.
-Finished runs are read from docs/results/.
+nothing is said. Three seeds; thirty runs on MNIST, about four minutes each on
+one core, and 27 on CIFAR-10, about six. Finished runs are read from
+docs/results/.
 """
 
 import math
