@@ -31,7 +31,7 @@ _WORKDIRS = flags.DEFINE_string("workdirs", "runs", "folder for the runs.")
 
 KAPPAS = (0.06, 0.08, 0.1, 0.125, 0.175)
 RULE_KAPPAS = (0.06, 0.1, 0.175)
-SEARCH_KAPPAS = (0.06, 0.175)  # Its ends: what holds at both holds between.
+SEARCH_KAPPAS = (0.06, 0.175)  # Its ends.
 EXPONENTIAL_RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 PRESETS = {
   "mnist": "mnist",
@@ -142,8 +142,10 @@ def print_table(found: Sequence[dict]) -> None:
   for r in found:
     s, curve = r["summary"], r["curve"]
     # A λ that overflowed is not kept.
-    final = s["multiplier"]["re"] or math.inf
-    largest = r["largest_multiplier"] or math.inf
+    final, largest = (
+      math.inf if value is None else value
+      for value in (s["multiplier"]["re"], r["largest_multiplier"])
+    )
     ratio = largest / max(curve["geco/re/multiplier"][0], final)
     print(
       f"| {s['kappa']:g} | {_flags(r)} | {s['rmse']:.4f} | "

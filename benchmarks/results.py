@@ -50,6 +50,6 @@ def write_table(page: pathlib.Path, table: str) -> None:
   if not (begin and end):
     raise errors.UserError(
       f"{page} must have the lines {_BEGIN.strip()!r} and {_END.strip()!r}, "
-      f"between which its table goes."
+      "between which its table goes."
     )
   page.write_text(f"{head}{_BEGIN}{table}\n{_END}{tail}", encoding="utf-8")

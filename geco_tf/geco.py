@@ -13,7 +13,6 @@ Symbols:
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from geco_tf import constraints as constraints_lib
@@ -66,9 +65,7 @@ class GECO(tf.Module):
         no constraint.
     """
     super().__init__(name=name)
-    if isinstance(constraints, str) or not isinstance(constraints, Iterable):
-      constraints = [constraints]
-    constraints = list(constraints)
+    constraints = _as_list(constraints)
     for constraint in constraints:
       _check_constraint(constraint)
     self._constraints = {c.name: c for c in constraints}
@@ -77,9 +74,7 @@ class GECO(tf.Module):
     if len(self._constraints) < len(constraints):
       names = [c.name for c in constraints]
       raise errors.UserError(f"`constraints` must differ in name; got {names}.")
-    is_number = isinstance(decay, (int, float, np.number))
-    if not (is_number and 0.0 <= decay < 1.0):
-      raise errors.UserError(f"`decay` must be in [0, 1); got {decay!r}.")
+    decay = multipliers.check_share(decay, "decay")
     self._dtype = tf.as_dtype(dtype)
     self._duals = {
       n: _Dual(c, _rule_for(n, update_rule), decay, dtype)
@@ -348,6 +343,14 @@ class _Dual(tf.Module):
     self.initialized.assign(is_first | self.initialized)
 
 
+def _as_list(constraints: Any) -> list[Any]:
+  """One, or what is none, as a list too."""
+  is_one = isinstance(constraints, str | constraints_lib.Constraint)
+  if is_one or not isinstance(constraints, Iterable):
+    return [constraints]
+  return list(constraints)
+
+
 def _check_constraint(constraint: Any) -> None:
   if not isinstance(constraint, constraints_lib.Constraint):
     raise errors.UserError(
@@ -367,7 +370,7 @@ def _check_no_more(
   for name in update_rule:
     if name not in constraints:
       raise errors.UserError(
-        f"`update_rule` must be for constraints that there are, "
+        "`update_rule` must be for constraints that there are, "
         f"{sorted(constraints)}; got one for {name!r}."
       )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from geco_tf.multipliers.augmented_lagrangian import AugmentedLagrangian
 from geco_tf.multipliers.auto import Auto
-from geco_tf.multipliers.base import LogState, UpdateRule
+from geco_tf.multipliers.base import LogState, UpdateRule, check_share
 from geco_tf.multipliers.exponential import Exponential
 from geco_tf.multipliers.log_ratio import LogRatio
 from geco_tf.multipliers.nu_pi import NuPI
@@ -44,6 +44,7 @@ __all__ = [
   "Restrained",
   "SoftplusGradient",
   "UpdateRule",
+  "check_share",
   "register",
   "registry",
 ]

@@ -18,8 +18,8 @@ _CALM = 0.1
 # λ beyond so many times the larger of its first and its last value is what this
 # project calls wound up. `auto` comes to 2.9 when it is well.
 _WOUND_UP = 3.0
-# Below that share of its first value λ is as good as 0, which some rules reach,
-# and it is all the same how fast it gets there.
+# Below that share of the larger of its first and its last value λ is as good as
+# 0, which some rules reach, and it is all the same how fast it comes and goes.
 _NEGLIGIBLE = 1e-2
 # A swing is a change of direction by that factor, and three are a habit: a λ
 # that looks for its place turns once or twice.
@@ -52,7 +52,8 @@ def _overflow(run: Run, track: Track) -> findings.Finding | None:
 
 def _speed(run: Run, track: Track) -> findings.Finding | None:
   memory = 1.0 / (1.0 - run.config.decay)
-  logs = _log(track.multiplier, _NEGLIGIBLE * track.multiplier[0])
+  usual = max(track.multiplier[0], track.multiplier[-1])
+  logs = _log(track.multiplier, _NEGLIGIBLE * usual)
   # For every row the first one that is a memory later.
   later = np.searchsorted(track.step, track.step + memory)
   known = later < len(logs)

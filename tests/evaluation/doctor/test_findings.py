@@ -231,11 +231,13 @@ def test_flag_is_that_of_the_constraints_own_rule(rule, own, expected):
   assert diagnosis.findings[0].change == expected
 
 
-def test_multiplier_that_goes_to_zero_is_not_too_fast():
+@pytest.mark.parametrize("start", [4.0, 0.0])
+def test_multiplier_that_goes_to_or_leaves_zero_is_not_too_fast(start):
   """As that of an augmented Lagrangian does where κ holds by itself."""
-  falling = 4.0 * np.maximum(1.0 - _STEPS / 2_000.0, 0.0)
+  way = np.minimum(_STEPS / 2_000.0, 1.0)
+  multiplier = start + (4.0 - 2.0 * start) * way
   diagnosis = doctor.examine(
-    _rows(multiplier=falling, rmse=0.08),
+    _rows(multiplier=multiplier, rmse=0.08),
     _config(update_rule="augmented_lagrangian:1e-2"),
   )
   assert not {"speed", "oscillation", "wind_up"} & set(_kinds(diagnosis))
