@@ -43,10 +43,13 @@ class Constraint(abc.ABC):
   Attributes:
     name: the key in `values`, in the metrics and in `geco.multipliers`.
     size: None for a scalar constraint, K for a vector of K entries.
+    slack: the share of the bound that C_ma may exceed it by and still count as
+      satisfied.
   """
 
   name: str
   size: int | None = None
+  slack: float = SLACK
 
   @abc.abstractmethod
   def __call__(
@@ -135,7 +138,7 @@ class Constraint(abc.ABC):
     self, moving_average: tf.Tensor, bound: tf.Tensor
   ) -> tf.Tensor:
     """Whether C_ma exceeds the tolerance by at most 3 %: bool [K]."""
-    return moving_average <= SLACK * bound
+    return moving_average <= self.slack * bound
 
 
 class PositiveErrorConstraint(Constraint):
