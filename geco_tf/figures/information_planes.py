@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib import axes as mpl_axes
-from matplotlib import cm, colors, patheffects
+from matplotlib import cm, colors, patheffects, transforms
 from matplotlib import figure as mpl_figure
 from matplotlib import lines as mpl_lines
 
@@ -84,6 +84,9 @@ def information_planes(
       loc="outside lower center",
       ncols=len(handles) if columns > 1 else 3,
     )
+    figure.draw_without_rendering()
+    for ax, ends in zip(axes, planes.values(), strict=False):
+      _write_notes(ax, ends)
   return figure
 
 
@@ -109,14 +112,9 @@ def _draw_ends(
     return
   for name, end in ends.items():
     ax.plot(end.kl, end.rmse, **_line(name))
-    met = end.is_met or [True] * len(end.kl)
-    for at, is_met in zip(zip(end.kl, end.rmse, strict=True), met, strict=True):
+    for at, is_met in zip(_places(end), end.is_met, strict=False):
       if not is_met:
         ax.plot(*at, **_HOLLOW, zorder=4)
-    for at, note, is_met in zip(
-      zip(end.kl, end.rmse, strict=True), end.notes, met, strict=False
-    ):
-      _write(ax, note, at, name, is_met)
   _set_limits(
     ax,
     np.concatenate([e.kl for e in known]),
@@ -125,29 +123,77 @@ def _draw_ends(
   )
 
 
-def _write(ax, note: str, at, name: str, is_met: bool) -> None:
-  # Below GECO's line, above the sweep's, and at the side of the others'.
-  places = {
-    "GECO": (-4, -4, "right", "top"),
-    "β-ELBO": (4, 4, "left", "bottom"),
-    "ELBO, pixel noise": (6, 1, "left", "bottom"),
-    "ELBO, fewer bits": (6, -1, "left", "top"),
-  }
-  dx, dy, ha, va = places.get(name, (6, 0, "left", "center"))
-  if not is_met:  # Near another κ that was met.
-    dx, dy, ha, va = 5, -4, "left", "top"
-  ax.annotate(
+def _places(end: Ends) -> list[tuple[float, float]]:
+  return list(zip(end.kl, end.rmse, strict=True))
+
+
+# Where a word may stand beside its point: offset in points, alignment.
+_SIDES = {
+  "right": (6, 0, "left", "center"),
+  "above right": (4, 4, "left", "bottom"),
+  "below right": (4, -4, "left", "top"),
+  "left": (-6, 0, "right", "center"),
+  "below left": (-4, -4, "right", "top"),
+  "above left": (-4, 4, "right", "bottom"),
+  "below": (0, -7, "center", "top"),
+  "above": (0, 7, "center", "bottom"),
+}
+# Below GECO's line, above the sweep's, and at the side of the others'.
+_FIRST_SIDE = {"GECO": "below left", "β-ELBO": "above right"}
+_DISTANCES = (1.0, 2.5, 4.0)  # In offsets of _SIDES.
+_MARKER_RADIUS = 3.0  # Points.
+
+
+def _write_notes(ax: mpl_axes.Axes, ends: Mapping[str, Ends]) -> None:
+  """Words at the points, each at the first side where it covers nothing.
+
+  The figure must have been laid out.
+  """
+  pixels = _MARKER_RADIUS * ax.figure.get_dpi() / 72.0
+  points = [place for end in ends.values() for place in _places(end)]
+  covered = [
+    transforms.Bbox.from_extents(x - pixels, y - pixels, x + pixels, y + pixels)
+    for x, y in (ax.transData.transform(points) if points else ())
+  ]
+  for name, end in ends.items():
+    side = _FIRST_SIDE.get(name, "right")
+    met = end.is_met or [True] * len(end.kl)
+    for at, note, is_met in zip(_places(end), end.notes, met, strict=False):
+      if note:
+        # A κ that was not met ends near one that was, on its right.
+        first = side if is_met else "below right"
+        covered.append(_write(ax, note, at, name, first, covered))
+
+
+def _write(
+  ax: mpl_axes.Axes,
+  note: str,
+  at: tuple[float, float],
+  name: str,
+  first: str,
+  covered: Sequence[transforms.Bbox],
+) -> transforms.Bbox:
+  """Writes the word, rather at its first side; the pixels that it takes."""
+  text = ax.annotate(
     note,
     at,
     color=_dark(style.OBJECTIVES[name]["color"]),
     fontsize=7.0,
-    ha=ha,
-    va=va,
     path_effects=[patheffects.withStroke(linewidth=2.0, foreground="white")],
     textcoords="offset points",
-    xytext=(dx, dy),
+    xytext=(0, 0),
     zorder=4,
   )
+  sides = (first, *_SIDES)
+  tries = [(side, d) for d in _DISTANCES for side in sides]
+  for side, distance in (*tries, (first, 1.0)):  # There, if all are covered.
+    dx, dy, ha, va = _SIDES[side]
+    text.set(position=(distance * dx, distance * dy), ha=ha, va=va)
+    box = text.get_window_extent()
+    is_inside = ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1
+    if is_inside and not any(box.overlaps(other) for other in covered):
+      break
+  return box
 
 
 def _dark(color: str) -> tuple[float, ...]:

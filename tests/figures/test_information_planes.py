@@ -44,6 +44,23 @@ def test_point_without_its_kappa_is_hollow():
   assert "κ not met" in [text.get_text() for text in legend.get_texts()]
 
 
+def test_words_of_near_points_cover_neither_each_other_nor_a_point():
+  kl = [30.0, 30.2, 30.4, 30.6]
+  words = [f"κ = {i}" for i in range(len(kl))]
+  near = information_planes.Ends([0.1, 0.1005, 0.101, 0.1015], kl, words)
+  far = information_planes.Ends([0.3], [200.0], ["β = 1"])
+  figure = information_planes.information_planes(
+    {"one": {"GECO": near, "β-ELBO": far}}
+  )
+  ax = figure.axes[0]
+  boxes = [text.get_window_extent() for text in ax.texts]
+  for i, box in enumerate(boxes):
+    assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+    for line in ax.get_lines():
+      places = ax.transData.transform(line.get_xydata())
+      assert not any(box.contains(*place) for place in places)
+
+
 def test_right_axis_is_the_likelihood_of_the_left_one():
   figure = _planes()
   left, right = figure.axes[0], figure.axes[-1]
