@@ -38,9 +38,38 @@ class Stopped(KeyboardInterrupt):
       "is saved, and the same command goes on from there.",
     )
 
+  @classmethod
+  def at_once(cls, newest: int | None, number: int) -> "Stopped":
+    """The end of a run that starts, or measures, and saves nothing.
+
+    Args:
+      newest: step of its last checkpoint; None where there is none.
+      number: of the signal.
+    """
+    name = signal.Signals(number).name
+    if newest is None:
+      return cls(
+        number,
+        f"stopped by {name} before the first checkpoint; the same command "
+        "begins anew.",
+      )
+    return cls(
+      number,
+      f"stopped by {name}; the same command goes on from the checkpoint of "
+      f"step {newest}.",
+    )
+
 
 class LostWorker(RuntimeError):
   """Another worker of the job is gone; told in one line, exit status 1."""
+
+
+def in_short(text: str, size: int = 200) -> str:
+  """Another's message as a part of a line, cut at a word."""
+  text = " ".join(text.split())
+  if len(text) > size:
+    text = (text[:size].rpartition(" ")[0] or text[:size]) + "…"
+  return text.removesuffix(".")
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:

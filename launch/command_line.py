@@ -17,7 +17,7 @@ USER_ERROR_STATUS = 2
 def run(
   main: Callable[[], object],
   *,
-  if_stopped: str = "the same command goes on from the last checkpoint",
+  if_stopped: str = "the same command goes on, or begins anew",
 ) -> None:
   """Parses the flags, calls main and ends the process.
 
@@ -54,9 +54,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
     arguments = flags.FLAGS(argv)
   except flags.UnrecognizedFlagError as error:
     _fail(_unknown_flag(error.flagname))
-  # absl raises a bare ValueError for --noflag=value.
-  except (flags.Error, ValueError) as error:
-    _fail(str(error))
+  except (flags.Error, ValueError) as error:  # This one for --noflag=value.
+    said, is_missing, _ = str(error).partition(" must have a value other")
+    _fail(f"{said.split()[-1]} must be given." if is_missing else said)
   except SystemExit:
     sys.exit(0)  # Help was asked for and given; absl calls that a failure.
   if len(arguments) > 1:

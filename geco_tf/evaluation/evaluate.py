@@ -4,7 +4,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,20 +245,21 @@ def best_step(folder: runs.Workdir) -> int | None:
     folder: of the run.
 
   Returns:
-    The step, of a checkpoint that is not damaged; None where there is none.
+    The step, of a checkpoint that is not damaged; None where there never was
+    one.
+
+  Raises:
+    UserError: if there was one, and none is intact.
   """
-  directory = folder.file("checkpoints")
-  steps = []
-  for step in runs.kept_steps(folder.path):
-    path = runs.checkpoints.path_of(directory, step)
-    if (found := runs.checkpoints.damage(path)) is None:
-      steps.append(step)
-    else:
-      runs.checkpoints.warn(
-        f"the checkpoint of step {step} is damaged: {found}."
-      )
-  best = runs.checkpoints.best_step(steps, folder.read_metrics())
-  return steps[-1] if best is None and steps else best
+  rows = folder.read_metrics()
+
+  def choose(steps: Sequence[int]) -> int:
+    best = runs.checkpoints.best_step(steps, rows)
+    return steps[-1] if best is None else best
+
+  return runs.checkpoints.newest_intact(
+    folder.file("checkpoints"), choose=choose
+  )
 
 
 def _parts_of(run: _Run) -> list[str]:

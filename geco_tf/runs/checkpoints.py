@@ -10,7 +10,6 @@ damage; no manifest, of a process killed in between, or of an older version.
 
 import contextlib
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -22,11 +21,6 @@ from geco_tf.runs import workdir
 
 _CHUNK = 1 << 24
 _MANIFEST = ".manifest"
-
-
-def warn(text: str) -> None:
-  """Tells the user of what went wrong and was helped."""
-  print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 class Checkpoints:
@@ -62,14 +56,7 @@ class Checkpoints:
     Raises:
       UserError: if it cannot be written; the checkpoints before are whole.
     """
-    with workdir.explained_writes(self._directory):
-      before = kept_steps(self._directory)
-    consequence = "There is no checkpoint yet."
-    if before:
-      consequence = (
-        f"The checkpoint of step {before[-1]} is whole: with room and "
-        "permission to write, the same command goes on from there."
-      )
+    consequence = what_is_left(self._directory)
     self.step.assign(step)
     path = path_of(self._directory, step)
     try:
@@ -111,7 +98,7 @@ class Checkpoints:
     _try_to_remove_leftovers(self._directory)
     aside = os.path.join(self._directory, "damaged")
     with workdir.explained_writes(aside):
-      for step in _all_steps(self._directory):
+      for step in kept_steps(self._directory):
         if step > newest:
           tf.io.gfile.makedirs(aside)
           for path in _files_of(path_of(self._directory, step)):
@@ -121,14 +108,14 @@ class Checkpoints:
   def _drop(self) -> None:
     """Too many checkpoints are no reason to stop: the next save drops them."""
     try:
-      steps = _all_steps(self._directory)
+      steps = kept_steps(self._directory)
       kept = {*steps[-self._keep :], self._best(steps)}
       for step in steps:
         if step not in kept:
           for path in _files_of(path_of(self._directory, step)):
             _remove(path)
     except (tf.errors.OpError, OSError) as error:
-      warn(
+      workdir.warn(
         f"older checkpoints in {self._directory!r} cannot be removed: "
         f"{workdir.reason(error)}."
       )
@@ -165,17 +152,42 @@ def path_of(directory: str, step: int) -> str:
 
 
 def kept_steps(directory: str) -> list[int]:
-  """The steps of the checkpoints in a directory, oldest first."""
-  return _steps(directory, (".index",))
+  """The steps of the checkpoints in a directory, oldest first.
+
+  Also of those that have lost a part.
+  """
+  steps = set()
+  for name in _names(directory):
+    for ending in (".index", _MANIFEST):
+      number = name.removeprefix("ckpt-").removesuffix(ending)
+      if name == f"ckpt-{number}{ending}" and number.isdecimal():
+        steps.add(int(number))
+  return sorted(steps)
+
+
+def what_is_left(directory: str) -> str:
+  """What a run that cannot write any more goes on from, in a sentence."""
+  with workdir.explained_writes(directory):
+    steps = kept_steps(directory)
+  if not steps:
+    return "There is no checkpoint yet."
+  return (
+    f"The checkpoint of step {steps[-1]} is whole: with room and permission to "
+    "write, the same command goes on from there."
+  )
 
 
 def newest_intact(
-  directory: str, *, tell: Callable[[str], None] = warn
+  directory: str,
+  *,
+  choose: Callable[[Sequence[int]], int] = max,
+  tell: Callable[[str], None] = workdir.warn,
 ) -> int | None:
   """The step of the newest checkpoint that is not damaged.
 
   Args:
     directory: of the checkpoints.
+    choose: which of some steps is wanted, if not the newest.
     tell: hears of every damaged one that is passed over.
 
   Returns:
@@ -184,8 +196,11 @@ def newest_intact(
   Raises:
     UserError: if there was one, and none is intact.
   """
+  steps = kept_steps(directory)
   damages: list[str] = []
-  for step in reversed(_all_steps(directory)):
+  while steps:
+    step = choose(steps)
+    steps.remove(step)
     found = damage(path_of(directory, step))
     if found is None:
       for text in damages:
@@ -198,16 +213,43 @@ def newest_intact(
       "intact copies there, or begin anew in another workdir."
     )
   if tf.io.gfile.exists(_list_of(directory)):
-    raise errors.UserError(
-      f"The checkpoints in {directory!r} are gone, and the run had some. Put "
-      "copies there, or begin anew in another workdir."
-    )
+    raise _gone(directory)
   return None
+
+
+def step_to_resume(folder: workdir.Workdir, num_steps: int) -> int:
+  """The step that a run goes on from, 0 for one that begins.
+
+  A summary of steps that are taken again goes: nobody shall take it for that of
+  the weights that are there.
+
+  Args:
+    folder: of the run.
+    num_steps: that it is to take.
+
+  Raises:
+    UserError: if there was a checkpoint, and none is intact.
+  """
+  directory, summary = folder.file("checkpoints"), folder.file("summary.json")
+  step = newest_intact(directory)
+  if step is None and workdir.exists(summary):
+    raise _gone(directory)
+  if step != num_steps:
+    with workdir.explained_writes(summary):
+      _remove(summary)
+  return step or 0
+
+
+def _gone(directory: str) -> errors.UserError:
+  return errors.UserError(
+    f"The checkpoints in {directory!r} are gone, and the run had some. Put "
+    "copies there, or begin anew in another workdir."
+  )
 
 
 def _was_finished(directory: str) -> bool:
   """Whether any checkpoint ever was, and not only begun."""
-  steps = _all_steps(directory)
+  steps = kept_steps(directory)
   manifests = (_manifest_of(path_of(directory, step)) for step in steps)
   return any(map(tf.io.gfile.exists, [_list_of(directory), *manifests]))
 
@@ -263,21 +305,6 @@ def restore_or_explain(
     raise errors.UserError(
       f"The checkpoint {path!r} is of another model: {workdir.reason(error)}"
     ) from error
-
-
-def _all_steps(directory: str) -> list[int]:
-  """Also those that have lost a part."""
-  return _steps(directory, (".index", _MANIFEST))
-
-
-def _steps(directory: str, endings: Sequence[str]) -> list[int]:
-  steps = set()
-  for name in _names(directory):
-    for ending in endings:
-      number = name.removeprefix("ckpt-").removesuffix(ending)
-      if name == f"ckpt-{number}{ending}" and number.isdecimal():
-        steps.add(int(number))
-  return sorted(steps)
 
 
 def _names(directory: str) -> list[str]:
@@ -345,7 +372,7 @@ def _remove(path: str) -> None:
 
 def _try_to_remove_leftovers(directory: str) -> None:
   """Files of checkpoints that were never finished; a full disk needs room."""
-  whole = {f"ckpt-{step}" for step in _all_steps(directory)}
+  whole = {f"ckpt-{step}" for step in kept_steps(directory)}
   for name in _names(directory):
     path = os.path.join(directory, name)
     try:

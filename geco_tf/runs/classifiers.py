@@ -150,7 +150,8 @@ def claim_for_classifier(
   there = workdir.read_json(path)
   if there is None:
     versions = workdir.versions()
-    workdir.write_json(path, {**content, "versions": versions})
+    with workdir.explained_writes(folder.path):
+      workdir.write_json(path, {**content, "versions": versions})
     return
   if "classifier" not in there:
     raise errors.UserError(

@@ -10,7 +10,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import errors, models
-from geco_tf.runs import model_card
+from geco_tf.runs import checkpoints, model_card
 from geco_tf.runs.load import kept_steps, load
 from geco_tf.runs.workdir import Workdir, explained_writes
 
@@ -88,14 +88,18 @@ def export_run(
   check_outdir(outdir)
   steps = kept_steps(path)
   if folder.read_summary() is None and not allow_unfinished:
-    reached = f"step {steps[-1]}" if steps else "no checkpoint"
+    lacks = "has no checkpoint of its"
+    if steps:
+      lacks = f"is at step {steps[-1]} of"
+    text = f"{lacks} {config.num_steps} steps. Train on"
+    if config.num_steps in steps:
+      text = "has no summary.json yet. The same training command writes it"
     raise errors.UserError(
-      f"`workdir` must hold a finished run; {folder.path!r} has {reached} of "
-      f"{config.num_steps} steps. Train on, or export what there is by "
-      "--allow_unfinished."
+      f"`workdir` must hold a finished run; {folder.path!r} {text}, or export "
+      "what there is by --allow_unfinished."
     )
-  if step is None and steps:
-    step = steps[-1]
+  if step is None:
+    step = checkpoints.newest_intact(folder.file("checkpoints"))
   model = load(path, step=step)
   assert step is not None  # Without a checkpoint nothing was loaded.
   servable = Servable(
@@ -109,22 +113,24 @@ def export_run(
 
 
 def save(servable: Servable, outdir: str) -> None:
-  """Writes the SavedModel; an older one is replaced, and its card removed.
+  """Writes the SavedModel; an older one is replaced, and its card blanked.
 
   Raises:
     UserError: if something else is there, or nothing can be written.
   """
   check_outdir(outdir)
   with explained_writes(outdir):
-    # A card beside another model would be believed.
-    model_card.remove(outdir)
+    # The old one beside another model would be believed; none, and nobody
+    # could tell a part of an export from a model that is not ours.
+    model_card.blank(outdir)
     tf.saved_model.save(servable, outdir, signatures=servable.signatures)
 
 
 def check_outdir(outdir: str) -> None:
   """Raises a UserError for a folder with something else than an export.
 
-  An export that was cut short is one too: the same command makes it whole.
+  What tells an export from another program's SavedModel is its card, of which
+  one that was cut short has a blank: the same command makes it whole.
   """
   if not outdir:
     raise errors.UserError("`outdir` must be a path; got an empty one.")
@@ -139,6 +145,12 @@ def check_outdir(outdir: str) -> None:
     raise errors.UserError(
       f"`outdir` must be empty or hold an export alone; {outdir!r} has "
       f"{others[0]!r} too."
+    )
+  parts = [name for name in names if not name.startswith(model_card.NAME)]
+  if parts and f"{model_card.NAME}.json" not in names:
+    raise errors.UserError(
+      f"`outdir` must be empty or hold an export; {outdir!r} has "
+      f"{parts[0]!r} and no {model_card.NAME}.json, as of another program."
     )
 
 

@@ -20,13 +20,13 @@ import tensorflow as tf
 
 from geco_tf import errors
 from geco_tf.runs import workdir as workdir_lib
-from geco_tf.runs.checkpoints import warn
 
 HEARTBEAT_SECONDS = 10.0
 # After so long without a heartbeat the owner is taken for dead.
 STALE_SECONDS = 60.0
 
 _NUM_READS = 5
+_DEAD = ("Z", "X")  # States of a process.
 
 # Tokens of the leases that this process holds.
 _held: set[str] = set()
@@ -43,7 +43,7 @@ class Lease:
     self._owner = {
       **_machine(),
       "pid": os.getpid(),
-      "started": time.time(),
+      "process_start": _state_and_start(os.getpid())[1],
       "token": self._token,
     }
     self._ended = threading.Event()
@@ -84,12 +84,13 @@ class Lease:
       if is_living or owner != first:
         raise errors.UserError(
           f"`workdir` {self._folder.path!r} is being written by {name}. Choose "
-          "another workdir, or wait until that run has ended."
+          "another workdir, or wait until that run has ended; if that process "
+          "is another program, remove lease.json there."
         )
       if time.monotonic() - begin >= STALE_SECONDS:
         return
       if not is_told:
-        warn(
+        workdir_lib.warn(
           f"{name} may be writing {self._folder.path!r}; this run begins if "
           f"nothing is heard of it for {STALE_SECONDS:.0f} s."
         )
@@ -155,7 +156,24 @@ def _is_living(owner: dict[str, Any]) -> bool | None:
     return None
   if owner["pid"] == os.getpid():
     return owner["token"] in _held
-  return _is_alive(owner["pid"])
+  is_alive = _is_alive(owner["pid"])
+  state, start = _state_and_start(owner["pid"])
+  if not is_alive or start is None:
+    return is_alive
+  # Of a dead process that nobody has waited for the number is left, and numbers
+  # are given again.
+  return state not in _DEAD and owner.get("process_start") in (None, start)
+
+
+def _state_and_start(pid: int) -> tuple[str | None, str | None]:
+  """A process's state and when it began, as Linux has them; else None."""
+  try:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+      # Its second field is a name in brackets, which may have any letters.
+      fields = f.read().rpartition(")")[2].split()
+  except OSError:
+    return None, None
+  return fields[0], fields[19]
 
 
 def _is_alive(pid: int) -> bool | None:

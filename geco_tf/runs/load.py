@@ -65,8 +65,10 @@ def kept_steps(workdir: str) -> list[int]:
 
 
 def _check_step(directory: str, step: int) -> None:
-  if step not in checkpoints.kept_steps(directory):
-    raise errors.UserError(f"`step` must be that of a checkpoint; got {step}.")
+  steps = checkpoints.kept_steps(directory)
+  if step not in steps:
+    one = f"one of {', '.join(map(str, steps))}" if steps else "None"
+    raise errors.UserError(f"`step` (--checkpoint) must be {one}; got {step}.")
   found = checkpoints.damage(checkpoints.path_of(directory, step))
   if found is not None:
     raise errors.UserError(

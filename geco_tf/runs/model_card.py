@@ -12,6 +12,7 @@ from geco_tf.runs import workdir
 from geco_tf.runs.config import Config
 from geco_tf.runs.workdir import Workdir
 
+NAME = "model_card"  # Of its files, without their endings.
 # What is measured at the end of a run, and what a row of metrics has of it.
 _MEASURED = (
   "rmse", "kl", "test_rmse", "test_kl", "neg_log_likelihood_per_dim",
@@ -33,6 +34,7 @@ _MEANINGS = {
   "reconstruction": "mean images g(z), z from q(z|x); pixels in (0, 1)",
   "samples": "mean images g(z), z from the prior; pixels in (0, 1)",
 }
+_BLANK = "This export was cut short, or a model was saved without its card."
 _SAMPLES = (
   "Samples are the decoder's means of draws from the prior; the decoder's "
   "pixel noise is not added."
@@ -98,17 +100,19 @@ def write(card: Mapping[str, Any], outdir: str) -> None:
   workdir.write_json(data, card)
 
 
-def remove(outdir: str) -> None:
-  """Removes the card of an older model, if there is one."""
-  for path in _files(outdir):
-    if workdir.exists(path):
-      tf.io.gfile.remove(path)
+def blank(outdir: str) -> None:
+  """Makes the folder, with a card that says nothing of a model yet."""
+  page, data = _files(outdir)
+  tf.io.gfile.makedirs(outdir)
+  workdir.write_json(data, {"note": _BLANK})
+  if workdir.exists(page):
+    tf.io.gfile.remove(page)
 
 
 def _files(outdir: str) -> tuple[str, str]:
   return (
-    os.path.join(outdir, "model_card.md"),
-    os.path.join(outdir, "model_card.json"),
+    os.path.join(outdir, f"{NAME}.md"),
+    os.path.join(outdir, f"{NAME}.json"),
   )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ FREE = frozenset(
     "steps_per_call", "strategy", "tpu", "virtual_devices",
   }
 )  # fmt: skip
+# The least that a file with any content takes on most disks.
+_BLOCK = 4096
 _PACKAGES = ("tensorflow", "tensorflow-probability", "dm-sonnet", "keras")
 
 
@@ -59,7 +62,8 @@ class Workdir:
     probe = self.file(".writable")
     try:
       tf.io.gfile.makedirs(self.path)
-      write_text(probe, "")
+      # An empty file finds room on a full disk.
+      write_bytes(probe, bytes(_BLOCK))
       tf.io.gfile.remove(probe)
     except (tf.errors.OpError, OSError) as error:
       raise errors.UserError(
@@ -101,7 +105,8 @@ class Workdir:
         "data": dict(data or {}),
         "versions": versions(),
       }
-      write_json(self.file("config.json"), content)
+      with explained_writes(self.path):
+        write_json(self.file("config.json"), content)
       return
     differences = _differences(self.read_config(), config)
     if self.read_image_shape() != tuple(image_shape):
@@ -158,20 +163,22 @@ class Workdir:
     return content if isinstance(content, dict) else {}
 
   def read_metrics(self) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl, oldest first; a torn last line is left out."""
+    """The rows of metrics.jsonl, oldest first.
+
+    A damaged line is left out, and warned of unless it is the last one: that
+    one a killed process may have torn.
+    """
     path = self.file("metrics.jsonl")
     if not tf.io.gfile.exists(path):
       return []
-    with tf.io.gfile.GFile(path) as f:
-      rows: list[dict[str, Any]] = []
-      try:
-        for line in f.read().splitlines():
-          row = json.loads(line)
-          if not (isinstance(row, dict) and "step" in row):
-            break
-          rows.append(row)
-      except ValueError:
-        pass
+    with tf.io.gfile.GFile(path, "rb") as f:
+      lines = f.read().splitlines()
+    rows = []
+    for number, line in enumerate(lines, 1):
+      if (row := _row(line)) is not None:
+        rows.append(row)
+      elif number < len(lines):
+        warn(f"line {number} of {path!r} is damaged and left out.")
     return rows
 
   def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -181,10 +188,29 @@ class Workdir:
 
   def read_summary(self) -> dict[str, Any] | None:
     """What was measured at the end; None where the run has not ended."""
-    return read_json(self.file("summary.json"))
+    try:
+      return read_json(self.file("summary.json"))
+    except errors.UserError as error:
+      raise errors.UserError(
+        f"{error} Remove it, and the command that trains measures again."
+      ) from error
 
   def write_summary(self, summary: Mapping[str, Any]) -> None:
     write_json(self.file("summary.json"), summary)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+  """A line of metrics.jsonl; None if it is not what was written."""
+  try:
+    row = json.loads(line)
+  except ValueError:  # Not JSON, or not even text.
+    return None
+  return row if isinstance(row, dict) and "step" in row else None
+
+
+def warn(text: str) -> None:
+  """Tells the user of what went wrong and was helped."""
+  print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def write_text(path: str, text: str) -> None:
@@ -195,9 +221,14 @@ def write_text(path: str, text: str) -> None:
 def write_bytes(path: str, content: bytes) -> None:
   """Writes a file whole or not at all."""
   temporary = f"{path}.tmp"
-  with tf.io.gfile.GFile(temporary, "wb") as f:
-    f.write(content)
-  tf.io.gfile.rename(temporary, path, overwrite=True)
+  try:
+    with tf.io.gfile.GFile(temporary, "wb") as f:
+      f.write(content)
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+  except BaseException:
+    with contextlib.suppress(tf.errors.OpError, OSError):
+      tf.io.gfile.remove(temporary)
+    raise
 
 
 @contextlib.contextmanager
@@ -221,8 +252,10 @@ def reason(error: BaseException) -> str:
   text = getattr(error, "message", None) or str(error)
   if isinstance(error, tf.errors.OpError):
     # {{node ...}} /a/long/path; No space left on device [Op:SaveV2]
-    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).rpartition("; ")[2]
-  return " ".join(text.split())[:200].removesuffix(".")
+    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).strip()
+    # What follows on lines of their own is who noticed it.
+    text = text.partition("\n")[0].rpartition("; ")[2]
+  return errors.in_short(text)
 
 
 def write_json(path: str, content: Any) -> None:

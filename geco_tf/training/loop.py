@@ -139,7 +139,11 @@ def _skipped_in_a_row(
     steps: [count, M], the metrics of each step.
     before: how many were not up to the first one.
   """
-  columns = [i for i, name in enumerate(names) if "skipped" in name]
+  columns = [
+    i
+    for i, name in enumerate(names)
+    if name == "skipped_gradients" or _SKIPPED.fullmatch(name)
+  ]
   is_skipped = np.any(steps[:, columns] > 0, axis=1)
   if is_skipped.all():
     return before + len(steps)

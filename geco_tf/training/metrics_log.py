@@ -5,13 +5,15 @@
 import contextlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from geco_tf import errors
 from geco_tf.evaluation import likelihood
+from geco_tf.runs import checkpoints
 from geco_tf.runs.workdir import Workdir, explained_writes
 
 
@@ -143,10 +145,12 @@ class MetricsLog:
       self._workdir.write_metrics(self.rows)
       self._writer.flush()
 
-  def _explained(self) -> contextlib.AbstractContextManager[None]:
+  @contextlib.contextmanager
+  def _explained(self) -> Iterator[None]:
     assert self._workdir is not None
-    return explained_writes(
-      self._workdir.path,
-      "The checkpoints in it are whole: with room and permission to write, the "
-      "same command goes on from the last one.",
-    )
+    try:
+      with explained_writes(self._workdir.path):
+        yield
+    except errors.UserError as error:
+      left = checkpoints.what_is_left(self._workdir.file("checkpoints"))
+      raise errors.UserError(f"{error} {left}") from error

@@ -3,6 +3,8 @@
 """Finds what is not finite in one step, keeps the step, and takes it again."""
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from geco_tf import constraints, errors, models, objectives
+from geco_tf import constraints, errors
 from geco_tf import data as data_lib
 from geco_tf.data.batch import Batch
 from geco_tf.models import noise
@@ -18,6 +20,7 @@ from geco_tf.objectives import base as objectives_base
 from geco_tf.runs import build, checkpoints
 from geco_tf.runs import workdir as workdir_lib
 from geco_tf.runs.workdir import Workdir
+from geco_tf.training import step as step_lib
 
 _FOLDER = "nonfinite"
 # In the order in which a model makes them.
@@ -63,6 +66,7 @@ def examine(
   seed: int,
   step: int,
   has_labels: bool,
+  xla: bool = False,
 ) -> list[Finding]:
   """What is not finite in forward and backward pass; no state changes.
 
@@ -74,6 +78,7 @@ def examine(
     seed: of the run.
     step: updates taken before.
     has_labels: whether the batch's labels mean anything.
+    xla: whether the run compiles; other noise is drawn where it does.
 
   Returns:
     In the order of the computation: weights, images, outputs, constraints,
@@ -94,9 +99,14 @@ def examine(
       found.append(tf.stack([tf.reduce_sum(is_bad), size, tf.argmax(is_bad)]))
     return found
 
+  # A TPU's `strategy.run` compiles whatever it is given.
+  xla = xla and not isinstance(strategy, tf.distribute.TPUStrategy)
+  compiled_fn = tf.function(replica_fn, jit_compile=xla or None)
+
   @tf.function
   def run() -> list[tf.Tensor]:
-    results = strategy.run(replica_fn)
+    # A compiled function itself it would compile for all devices as one.
+    results = strategy.run(lambda: compiled_fn())
     return [strategy.experimental_local_results(r)[0] for r in results]
 
   results = run()  # From here on there are names.
@@ -170,6 +180,7 @@ def replay(
     seed=config.seed,
     step=content["step"],
     has_labels=source.train.labels is not None,
+    xla=config.xla,
   )
   return Replay(content["step"], findings)
 
@@ -183,7 +194,7 @@ def _quantities(
   has_labels: bool,
 ) -> Iterator[tuple[str, tf.Tensor]]:
   """Every number of a step, by name, in the order of the computation."""
-  variables = [*model.trainable_variables, *objective.trainable_variables]
+  variables = step_lib.trainable_variables(model, objective)
   for variable in variables:
     yield f"the weight {variable.name}", variable
   yield "the images", batch.images
@@ -194,17 +205,9 @@ def _quantities(
   )
   with tf.GradientTape(watch_accessed_variables=False) as tape:
     tape.watch(variables)
-    outputs = models.call(model, batch.images, batch.context, seed=replica_seed)
-    loss, statistics = objective.loss(
-      batch.images,
-      outputs,
-      **objectives.constraint_context(
-        model, batch, replica_seed, has_labels=has_labels
-      ),
+    outputs, loss, statistics, total = step_lib.forward(
+      model, objective, batch, seed=replica_seed, has_labels=has_labels
     )
-    total = loss
-    if outputs.auxiliary_loss is not None:
-      total += tf.reduce_mean(outputs.auxiliary_loss)
   for name in _OUTPUTS:
     if (tensor := getattr(outputs, name, None)) is not None:
       for part in tf.nest.flatten(tensor):
@@ -239,8 +242,18 @@ def _state(
 
 
 def _read_batch(path: str) -> Batch:
-  with tf.io.gfile.GFile(path, "rb") as f:
-    arrays = np.load(io.BytesIO(f.read()))
+  try:
+    with tf.io.gfile.GFile(path, "rb") as f:
+      arrays = dict(np.load(io.BytesIO(f.read())))
+  # Missing, cut off at any place, or changed at any.
+  except (
+    tf.errors.OpError, OSError, EOFError, RuntimeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+  ) as error:  # fmt: skip
+    raise errors.UserError(
+      f"{path!r} cannot be read: {workdir_lib.reason(error)}. The command that "
+      "trains comes to this step again, and writes it again."
+    ) from error
   return Batch(
     *(
       tf.constant(arrays[name]) if name in arrays else None

@@ -163,7 +163,8 @@ def resolve(config: Config, wanted: AutoKappa, workdir: str) -> Proposal:
     return Proposal(**kept)
   folder.create()
   proposal = propose(config, wanted)
-  workdir_lib.write_json(folder.file(_FILE), proposal._asdict())
+  with workdir_lib.explained_writes(folder.path):
+    workdir_lib.write_json(folder.file(_FILE), proposal._asdict())
   return proposal
 
 

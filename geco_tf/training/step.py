@@ -24,6 +24,44 @@ class _Gradients(NamedTuple):
   means: tf.Tensor  # [3]: loss, kl, mse.
 
 
+class Forward(NamedTuple):
+  """What a step computes before its gradients."""
+
+  outputs: models.VAEOutputs
+  loss: tf.Tensor  # [], of the objective.
+  statistics: Any  # For `objective.update`.
+  total: tf.Tensor  # [], what is differentiated: with the model's own loss.
+
+
+def forward(
+  model: snt.Module,
+  objective: objectives_base.Objective,
+  batch: Batch,
+  *,
+  seed: noise.Seed,
+  has_labels: bool,
+) -> Forward:
+  """The forward pass of model and objective; no state changes.
+
+  Args:
+    model: with its variables created.
+    objective: what is minimised.
+    batch: of this replica.
+    seed: of the step.
+    has_labels: whether the batch's labels mean anything.
+  """
+  outputs = models.call(model, batch.images, batch.context, seed=seed)
+  loss, statistics = objective.loss(
+    batch.images,
+    outputs,
+    **objectives.constraint_context(model, batch, seed, has_labels=has_labels),
+  )
+  total = loss
+  if outputs.auxiliary_loss is not None:
+    total += tf.reduce_mean(outputs.auxiliary_loss)
+  return Forward(outputs, loss, statistics, total)
+
+
 class TrainStep:
   """Runs steps under a strategy.
 
@@ -149,17 +187,13 @@ class TrainStep:
     )
     with tf.GradientTape(watch_accessed_variables=False) as tape:
       tape.watch(self.variables)
-      outputs = models.call(self._model, batch.images, batch.context, seed=seed)
-      loss, statistics = self._objective.loss(
-        batch.images,
-        outputs,
-        **objectives.constraint_context(
-          self._model, batch, seed, has_labels=self._has_labels
-        ),
+      outputs, loss, statistics, total = forward(
+        self._model,
+        self._objective,
+        batch,
+        seed=seed,
+        has_labels=self._has_labels,
       )
-      total = loss
-      if outputs.auxiliary_loss is not None:
-        total += tf.reduce_mean(outputs.auxiliary_loss)
     gradients = tape.gradient(
       total,
       self.variables,

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from geco_tf import errors
+from geco_tf.runs import checkpoints
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -21,8 +22,10 @@ class StopSignals:
   signal, it does nothing.
   """
 
-  def __init__(self) -> None:
+  def __init__(self, directory: str):
+    """Args: directory: of the run's checkpoints, of which its end tells."""
     self.received: int | None = None
+    self._directory = directory
     self._is_held_back = False
     self._before: dict[int, Any] = {}
 
@@ -56,4 +59,5 @@ class StopSignals:
     # `timeout` and srun send SIGTERM twice; Ctrl-C again is an impatient user.
     is_heeded = not self._is_held_back if is_first else number == signal.SIGINT
     if is_heeded:
-      raise errors.Stopped(number)
+      steps = checkpoints.kept_steps(self._directory)
+      raise errors.Stopped.at_once(steps[-1] if steps else None, number)

@@ -131,7 +131,8 @@ def check_tf_config(text: str | None) -> str:
   try:
     content = json.loads(text)
   except ValueError as error:
-    raise _tf_config_error(f"be JSON, as {_EXAMPLE}", error) from error
+    need = f"be JSON, as {_EXAMPLE} ({error})"
+    raise _tf_config_error(need, text) from error
   if not isinstance(content, dict):
     raise _tf_config_error("be a record", content)
   cluster, task = (content.get(name) for name in ("cluster", "task"))
@@ -190,7 +191,7 @@ def _own_address(text: str) -> str:
 
 
 def _tf_config_error(need: str, got: Any) -> errors.UserError:
-  return errors.UserError(f"`TF_CONFIG` must {need}; got {got!s}.")
+  return errors.UserError(f"`TF_CONFIG` must {need}; got {got!r}.")
 
 
 class Workers:
@@ -247,4 +248,4 @@ class Workers:
 
 
 def _line(error: BaseException) -> str:
-  return " ".join(str(error).split())[:200].removesuffix(".")
+  return errors.in_short(str(error))

@@ -14,12 +14,12 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import data as data_lib
-from geco_tf import errors, evaluation, models, objectives
+from geco_tf import errors, evaluation, objectives
 from geco_tf.data import pipeline, sources
 from geco_tf.data.batch import Batch
 from geco_tf.evaluation import doctor
 from geco_tf.runs import build
-from geco_tf.runs.checkpoints import Checkpoints, best_step, newest_intact
+from geco_tf.runs.checkpoints import Checkpoints, best_step, step_to_resume
 from geco_tf.runs.config import Config, validate
 from geco_tf.runs.lease import Lease
 from geco_tf.runs.workdir import Workdir, explained_writes
@@ -93,12 +93,11 @@ def train(
   build.check(config)
   folder = None if workdir is None else Workdir(workdir)
   with _told_of_lost_workers(workers), contextlib.ExitStack() as stack:
-    host = _Host(folder, workers)
+    host = _Host(folder, workers, stack)
     if folder is not None:
-      host.signals = stack.enter_context(StopSignals())
-      if workers.is_chief:
-        folder.create()
-        host.lease = stack.enter_context(Lease(folder))
+      host.signals = stack.enter_context(
+        StopSignals(folder.file("checkpoints"))
+      )
     if data is None:
       source = build.build_data(config)
     else:
@@ -114,8 +113,15 @@ class _Host:
 
   folder: Workdir | None
   workers: strategies.Workers
+  stack: contextlib.ExitStack  # Of what ends with the run.
   signals: StopSignals | None = None
   lease: Lease | None = None  # The chief's alone.
+
+  def open(self, folder: Workdir) -> None:
+    """Makes the folder, if this is the chief, and takes the right to write."""
+    if self.workers.is_chief:
+      folder.create()
+      self.lease = self.stack.enter_context(Lease(folder))
 
   @property
   def is_writer(self) -> bool:
@@ -162,7 +168,7 @@ class _Run:
     self._host = host
     folder = host.folder
     shapes = source.image_shape, source.context_shape
-    # What the data cannot do is said before the folder is claimed.
+    # What the data cannot do is said before there is a folder.
     self._batches_from(0)
     with strategy.scope():
       if model is None:
@@ -182,9 +188,10 @@ class _Run:
     self._checkpoints = None
     self._first_step = 0
     # A checkpoint's state goes over it; what a constraint cannot do with these
-    # data is said before the folder is claimed.
+    # data is said before there is a folder.
     self._initialize_objective()
     if folder is not None:
+      host.open(folder)
       self._claim(folder)
       self._checkpoints = Checkpoints(
         folder.file("checkpoints"),
@@ -223,7 +230,7 @@ class _Run:
     """Restores what the chief finds newest; returns its step."""
     newest = 0
     if self._host.is_writer:
-      newest = newest_intact(folder.file("checkpoints")) or 0
+      newest = step_to_resume(folder, self._config.num_steps)
       checkpoints.clean(newest)
     return checkpoints.restore(self._host.workers.from_chief(newest))
 
@@ -329,6 +336,7 @@ class _Run:
       seed=self._config.seed,
       step=at_step,
       has_labels=self._source.train.labels is not None,
+      xla=self._config.xla,
     )
     # On the very edge the step may be finite when it is taken alone.
     is_sick = self._host.workers.any(bool(findings))
@@ -340,6 +348,7 @@ class _Run:
       advice = "choose another workdir and, say,"
     if folder is not None and self._host.is_writer:
       self._check_lease()
+      self._log.flush()  # The doctor reads what led here.
       with explained_writes(folder.path):
         nonfinite.dump(
           folder,
@@ -364,16 +373,12 @@ class _Run:
     batch = self._first_batch(0)
     seed = tf.constant([config.seed, 0], tf.int32)
     with self._strategy.scope():
-      outputs = models.call(self.model, batch.images, batch.context, seed=seed)
-      first = self.objective.loss(
-        batch.images,
-        outputs,
-        **objectives.constraint_context(
-          self.model,
-          batch,
-          seed,
-          has_labels=self._source.train.labels is not None,
-        ),
+      first = step.forward(
+        self.model,
+        self.objective,
+        batch,
+        seed=seed,
+        has_labels=self._source.train.labels is not None,
       )
       self.objective.initialize(first.statistics)
       # No sum over replicas ever mends a λ that two machines rounded otherwise.

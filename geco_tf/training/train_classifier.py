@@ -17,7 +17,7 @@ from geco_tf.data import pipeline
 from geco_tf.data.batch import Batch
 from geco_tf.evaluation import classification
 from geco_tf.runs import classifiers
-from geco_tf.runs.checkpoints import Checkpoints, newest_intact
+from geco_tf.runs.checkpoints import Checkpoints, step_to_resume
 from geco_tf.runs.lease import Lease
 from geco_tf.runs.workdir import Workdir, explained_writes
 from geco_tf.training import augmentation, loop, metrics_log, optimizers
@@ -60,13 +60,9 @@ def train_classifier(
   classifiers.validate_classifier(config)
   if data is None:
     data = classifiers.load_data(config)
-  if workdir is None:
-    return _Run(config, data, None).finish(show_progress)
-  folder = Workdir(workdir)
-  folder.create()
-  with StopSignals() as signals, Lease(folder) as lease:
-    run = _Run(config, data, folder, signals, lease)
-    return run.finish(show_progress)
+  folder = None if workdir is None else Workdir(workdir)
+  with contextlib.ExitStack() as stack:
+    return _Run(config, data, folder, stack).finish(show_progress)
 
 
 class _Run:
@@ -77,16 +73,15 @@ class _Run:
     config: classifiers.ClassifierConfig,
     source: data_lib.Source,
     folder: Workdir | None,
-    signals: StopSignals | None = None,
-    lease: Lease | None = None,
+    stack: contextlib.ExitStack,
   ):
     self._config = config
-    self._signals = signals
-    self._lease = lease
+    self._signals: StopSignals | None = None
+    self._lease: Lease | None = None
     self._source = source
     self._folder = folder
     network = classifiers.network_for(source)
-    # What the data cannot do is said before the folder is claimed.
+    # What the data cannot do is said before there is a folder.
     self._batches_from(0)
     self._classifier = classifiers.build_classifier(config, network)
     self._labeller = classification.Labeller(self._classifier)
@@ -104,6 +99,11 @@ class _Run:
     self._first_step = 0
     self._checkpoints = None
     if folder is not None:
+      self._signals = stack.enter_context(
+        StopSignals(folder.file("checkpoints"))
+      )
+      folder.create()
+      self._lease = stack.enter_context(Lease(folder))
       classifiers.claim_for_classifier(
         folder, config, network, data_lib.fingerprint(source)
       )
@@ -114,7 +114,7 @@ class _Run:
         optimizer=optimizer,
         window=self._window,
       )
-      newest = newest_intact(folder.file("checkpoints")) or 0
+      newest = step_to_resume(folder, config.num_steps)
       self._checkpoints.clean(newest)
       self._first_step = self._checkpoints.restore(newest)
     self._log = metrics_log.MetricsLog(folder, self._first_step)

@@ -111,7 +111,6 @@ def _check(metrics, objects, before):
 
 def test_every_registered_constraint_is_covered():
   assert not registered.missing(constraints.registry, [*_SPECS, *_MADE])
-  assert not registered.missing(objectives.registry, _OBJECTIVES)
 
 
 def test_step_compiles_whole_on_one_device():

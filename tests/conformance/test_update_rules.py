@@ -11,6 +11,7 @@ import tensorflow as tf
 import geco_tf
 from geco_tf import constraints, errors, multipliers
 from tests.conformance import registered
+from tests.distribution import two_devices
 
 # Options that a rule cannot do without. A new rule needs a line here.
 _OPTIONS = {
@@ -110,6 +111,60 @@ def test_checkpoint_carries_the_whole_state(name, tmp_path):
   there, here = run(straight, range(3, 6)), run(resumed, range(3, 6))
   np.testing.assert_array_equal(there, here)
   assert len(set(here)) > 1
+
+
+def _under(strategy, rule, num_steps=6):
+  """GECO, and λ and C_ma after each update that replicas shared.
+
+  Of unlike parts; violated at first, and satisfied in the end.
+  """
+  with strategy.scope():
+    error = constraints.ReconstructionError(0.2, per="channel", num_channels=3)
+    geco = geco_tf.GECO([error], update_rule=rule)
+  rows = 8 // strategy.num_replicas_in_sync
+
+  def replica_fn(images, reconstruction):
+    replicas = tf.distribute.get_replica_context()
+    start = tf.convert_to_tensor(replicas.replica_id_in_sync_group) * rows
+    part = start + tf.range(rows)
+    geco.update(
+      geco.constraint_values(
+        tf.gather(images, part), tf.gather(reconstruction, part)
+      )
+    )
+
+  @tf.function
+  def step(*batch):
+    strategy.run(replica_fn, args=batch)
+
+  path = []
+  for i in range(num_steps):
+    images = tf.random.stateless_uniform([8, 2, 2, 3], [7, i])
+    images *= tf.reshape(tf.linspace(0.2, 1.0, 8), [8, 1, 1, 1])
+    batch = images, images * (1.0 - 1.0 / (1 + i))
+    if i == 0:
+      with strategy.scope():
+        geco.initialize(geco.constraint_values(*batch))
+    step(*batch)
+    path.append((geco.multipliers["re"], geco.moving_averages["re"]))
+  return geco, np.array(path)
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_two_replicas_are_equal_and_equal_to_one_device(name):
+  strategy = two_devices.strategy()
+  two, two_path = _under(strategy, _build(name))
+  one, one_path = _under(
+    tf.distribute.OneDeviceStrategy("/cpu:0"), _build(name)
+  )
+  np.testing.assert_allclose(two_path, one_path, rtol=1e-5, atol=1e-6)
+  assert np.all(np.diff(two_path[:, 0], axis=0) != 0.0), "λ moves"
+  for shared, alone in zip(two.variables, one.variables, strict=True):
+    first, second = strategy.experimental_local_results(shared)
+    np.testing.assert_array_equal(first.numpy(), second.numpy())
+    np.testing.assert_allclose(
+      first.numpy(), alone.numpy(), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", _RULES)

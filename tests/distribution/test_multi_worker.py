@@ -287,7 +287,6 @@ def test_mistake_of_one_worker_ends_the_other(index, tmp_path):
   )
   statuses = processes.finish(*job)
   last = [log.read_text().strip().splitlines()[-1] for log in logs]
-  print(*last, sep="\n")
   assert (statuses[index], statuses[1 - index]) == (2, 1), _text(*logs)
   assert last[index] == "error: `data_dir` must hold 'digits'."
   assert last[1 - index].startswith("error: a worker of this job is gone;")

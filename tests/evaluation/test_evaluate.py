@@ -188,6 +188,17 @@ def test_best_checkpoint_is_feasible_first_and_then_of_least_kl(
   assert evaluate.best_step(folder) == step
 
 
+@pytest.mark.parametrize("lost", ["index", "data-00000-of-00001"])
+def test_best_checkpoint_that_is_damaged_is_named(lost, tmp_path, capsys):
+  folder = _leave_run(tmp_path, [_row(10, 6.0, 1.0), _row(20, 5.0, 1.0)])
+  (tmp_path / "checkpoints" / f"ckpt-20.{lost}").unlink()
+  assert evaluate.best_step(folder) == 10
+  assert capsys.readouterr().err == (
+    f"warning: the checkpoint of step 20 is damaged: ckpt-20.{lost} is "
+    "missing; the checkpoint of step 10 is taken instead.\n"
+  )
+
+
 def _edit_config(path, change):
   file = path / "config.json"
   content = json.loads(file.read_text())

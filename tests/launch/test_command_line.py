@@ -67,6 +67,13 @@ def test_bad_arguments_are_one_line_and_status_2(run, arguments, message):
   assert message in text
 
 
+def test_flag_that_must_be_given_is_named_plainly(run):
+  flags.DEFINE_string(
+    "workdir", None, "folder.", required=True, flag_values=flags.FLAGS
+  )
+  assert run(_never) == (2, "error: --workdir must be given.\n")
+
+
 def test_user_error_is_one_line_and_status_2(run):
   def main():
     raise errors.UserError("`kappa` must be positive;\n  got -0.1.")

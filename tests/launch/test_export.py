@@ -31,7 +31,7 @@ def test_unfinished_run_is_one_line_and_status_2_unless_allowed(tmp_path):
   ).save(10)
   result = _run(f"--workdir={folder.path}")
   assert result.returncode == 2
-  assert "has step 10 of 40 steps" in result.stderr.strip().splitlines()[-1]
+  assert "is at step 10 of 40 steps" in result.stderr.strip().splitlines()[-1]
   assert "Traceback" not in result.stderr
   result = _run(f"--workdir={folder.path}", "--allow_unfinished")
   assert result.returncode == 0, result.stderr

@@ -27,7 +27,7 @@ def _last_line(text):
     (["--dataset=mnist", "--form_dir=."], "did you mean --from_dir?"),
     pytest.param(
       ["--dataset=mnist"],
-      "--from_dir must have a value",
+      "--from_dir must be given",
       marks=pytest.mark.slow,
     ),
     pytest.param(

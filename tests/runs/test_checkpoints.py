@@ -111,6 +111,40 @@ def test_lost_checkpoints_are_an_error_and_never_a_new_start(tmp_path):
     _restored(tmp_path)
 
 
+def _ended(tmp_path, steps):
+  folder = workdir.Workdir(str(tmp_path))
+  folder.write_summary({"rmse": 0.1})
+  _saved(tmp_path / "checkpoints", steps)
+  return folder
+
+
+def test_summary_without_any_checkpoint_is_an_error_and_no_new_start(tmp_path):
+  folder = _ended(tmp_path, ())
+  with pytest.raises(errors.UserError, match="are gone, and the run had some"):
+    checkpoints.step_to_resume(folder, 120)
+  assert folder.read_summary() == {"rmse": 0.1}
+
+
+def test_summary_goes_where_its_last_steps_are_taken_again(tmp_path):
+  folder = _ended(tmp_path, (80, 120))
+  assert checkpoints.step_to_resume(folder, 120) == 120
+  assert folder.read_summary() == {"rmse": 0.1}
+  _truncate(tmp_path / "checkpoints")
+  assert checkpoints.step_to_resume(folder, 120) == 80
+  assert folder.read_summary() is None
+
+
+def test_wanted_step_that_is_damaged_gives_way_to_the_next_one(tmp_path):
+  _saved(tmp_path, steps=(40, 80, 120))
+  _flip_bit("ckpt-40.data*", 2_222)(tmp_path)
+  told = []
+  step = checkpoints.newest_intact(str(tmp_path), choose=min, tell=told.append)
+  assert step == 80
+  (text,) = told
+  assert text.startswith("the checkpoint of step 40 is damaged: ")
+  assert text.endswith("; the checkpoint of step 80 is taken instead.")
+
+
 def test_first_checkpoint_that_was_only_begun_does_not_count(tmp_path):
   _saved(tmp_path, steps=[10])
   for name in ("checkpoint", "ckpt-10.manifest"):

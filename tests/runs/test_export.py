@@ -3,6 +3,7 @@
 """An exported model gives what the run's gives, wherever TensorFlow is."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -303,7 +304,7 @@ def test_unfinished_run_is_refused_unless_allowed(runs_, tmp_path):
   shutil.copytree(folder, stopped)
   (stopped / "summary.json").unlink()
   shutil.rmtree(stopped / "export")
-  with pytest.raises(errors.UserError, match=r"finished run.*step 10 of 10"):
+  with pytest.raises(errors.UserError, match=r"no summary\.json yet\. The sa"):
     export.export_run(str(stopped))
   assert not (stopped / "export").exists()
   card = export.export_run(str(stopped), allow_unfinished=True)
@@ -321,6 +322,37 @@ def test_folder_with_something_else_is_left_alone(runs_, tmp_path):
     export.export_run(str(folder), str(tmp_path / "file" / "below"))
   with pytest.raises(errors.UserError, match="a path; got an empty one"):
     export.export_run(str(folder), "")
+
+
+def test_model_of_another_program_is_left_alone(tmp_path):
+  outdir = tmp_path / "model"
+  tf.saved_model.save(tf.Module(), str(outdir))
+  before = {p: p.stat().st_mtime_ns for p in outdir.rglob("*")}
+  with pytest.raises(errors.UserError, match=r"and no model_card\.json, as of"):
+    export.save(None, str(outdir))
+  assert {p: p.stat().st_mtime_ns for p in outdir.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+  "harm",
+  [lambda p: p.unlink(), lambda p: os.truncate(p, 5)],
+  ids=["lost", "torn"],
+)
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_damaged_newest_checkpoint_is_named_and_passed_over(
+  part, harm, runs_, tmp_path, capsys, monkeypatch
+):
+  folder, _ = runs_["vae"]
+  run = tmp_path / "run"
+  shutil.copytree(folder, run)
+  harm(run / "checkpoints" / f"ckpt-10.{part}")
+  monkeypatch.setattr(export, "save", lambda *_: None)  # It takes seconds.
+  (tmp_path / "out").mkdir()
+  card = export.export_run(str(run), str(tmp_path / "out"))
+  assert card["step"] == 5
+  text = capsys.readouterr().err
+  assert text.startswith("warning: the checkpoint of step 10 is damaged: ckpt")
+  assert text.endswith("; the checkpoint of step 5 is taken instead.\n")
 
 
 @pytest.mark.parametrize(
@@ -341,7 +373,9 @@ def test_export_that_was_cut_short_is_done_again(
     patch.setattr(owner, stop, fill_the_disk)
     with pytest.raises(errors.UserError, match="No space left"):
       export.export_run(str(folder), str(outdir))
-  assert not list(outdir.glob("model_card.*"))
+  # Nothing of the older one, and what tells that this is an export.
+  (card,) = outdir.glob("model_card.*")
+  assert "cut short" in json.loads(card.read_text())["note"]
   (outdir / "saved_model.pb").unlink()
   export.export_run(str(folder), str(outdir))
   assert (outdir / "model_card.json").exists()

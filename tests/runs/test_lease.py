@@ -3,6 +3,7 @@
 """Two runs never write one folder, and a dead one's folder can be taken."""
 
 import contextlib
+import os
 import subprocess
 import time
 
@@ -53,7 +54,8 @@ def test_second_run_is_refused_while_the_first_one_lives(folder):
 
 def test_living_process_of_this_machine_is_named(folder):
   with _other_process() as process:
-    _leave(folder, pid=process.pid)
+    # As older versions wrote it.
+    _leave(folder, pid=process.pid, process_start=None)
     with (
       pytest.raises(errors.UserError, match=f"by process {process.pid} on "),
       lease_lib.Lease(folder),
@@ -67,6 +69,55 @@ def test_dead_process_of_this_machine_is_succeeded_at_once(folder):
   _leave(folder, pid=process.pid)
   with lease_lib.Lease(folder) as lease:
     lease.check()
+
+
+@pytest.mark.skipif(
+  not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc"
+)
+def test_dead_process_that_nobody_waited_for_is_succeeded_at_once(folder):
+  with _other_process() as process:
+    _leave(folder, pid=process.pid, process_start=None)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with lease_lib.Lease(folder) as lease:
+      lease.check()
+
+
+@pytest.mark.skipif(
+  not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc"
+)
+@pytest.mark.parametrize("is_the_same", [True, False])
+def test_process_is_known_by_its_start_as_well_as_its_number(
+  folder, is_the_same
+):
+  """Numbers are given again."""
+  with lease_lib.Lease(folder):
+    owner = workdir_lib.read_json(folder.file("lease.json"))
+  assert owner["process_start"].isdecimal()
+  with _other_process() as process:
+    start = lease_lib._state_and_start(process.pid)[1]
+    if not is_the_same:
+      start = str(int(start) - 1)
+    _leave(folder, pid=process.pid, process_start=start)
+    outcome = contextlib.nullcontext()
+    if is_the_same:
+      outcome = pytest.raises(errors.UserError, match=r"remove lease\.json")
+    with outcome, lease_lib.Lease(folder) as lease:
+      lease.check()
+
+
+def test_lease_that_could_not_be_written_leaves_nothing(folder, monkeypatch):
+  def full(*_, **__):
+    raise OSError("No space left on device")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(tf.io.gfile, "rename", full)
+    with (
+      pytest.raises(errors.UserError, match="No space left on device"),
+      lease_lib.Lease(folder),
+    ):
+      pass
+  assert tf.io.gfile.listdir(folder.path) == []
 
 
 _ELSEWHERE = pytest.mark.parametrize(

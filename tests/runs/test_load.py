@@ -157,5 +157,11 @@ def test_loading_a_step_takes_its_checkpoint(tmp_path):
   assert runs.kept_steps(str(tmp_path)) == [1, 20]
   loaded = geco_tf.load(str(tmp_path), step=1).trainable_variables[0]
   np.testing.assert_array_equal(loaded.numpy(), first)
-  with pytest.raises(errors.UserError, match=r"step. must be that of .* got 3"):
+  with pytest.raises(
+    errors.UserError,
+    match=r"`step` \(--checkpoint\) must be one of 1, 20; got 3\.",
+  ):
     geco_tf.load(str(tmp_path), step=3)
+  (tmp_path / "checkpoints" / "ckpt-20.index").unlink()
+  with pytest.raises(errors.UserError, match=r"step 20 .*is damaged: .*index"):
+    geco_tf.load(str(tmp_path), step=20)

@@ -94,12 +94,29 @@ def test_metrics_come_back_as_written(folder):
 
 
 @pytest.mark.parametrize("torn", ['{"step": 3, "lo', "{", "nul"])
-def test_torn_last_line_of_metrics_is_left_out(folder, torn):
+def test_torn_last_line_of_metrics_is_left_out(folder, torn, capsys):
   rows = [{"step": 1}, {"step": 2}]
   folder.write_metrics(rows)
   with open(folder.file("metrics.jsonl"), "a") as f:
     f.write(torn)
   assert folder.read_metrics() == rows
+  assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("bad", [b'{"step": 2, "lo', b"3", b"\xff{}", b""])
+def test_damaged_line_of_metrics_takes_no_other_with_it(folder, bad, capsys):
+  path = folder.file("metrics.jsonl")
+  workdir_lib.write_bytes(path, b'{"step": 1}\n' + bad + b'\n{"step": 3}\n')
+  assert folder.read_metrics() == [{"step": 1}, {"step": 3}]
+  assert capsys.readouterr().err == (
+    f"warning: line 2 of {path!r} is damaged and left out.\n"
+  )
+
+
+def test_torn_summary_says_how_to_have_it_again(folder):
+  workdir_lib.write_text(folder.file("summary.json"), '{"rmse": 0.')
+  with pytest.raises(errors.UserError, match=r"not JSON: .*Remove it, and the"):
+    folder.read_summary()
 
 
 def test_summary_is_none_until_written(folder):
@@ -120,6 +137,43 @@ def test_folder_that_cannot_be_written_is_named(tmp_path, inside):
     runs.Workdir(path).create()
   assert path in str(e.value)
   assert (tmp_path / "file").read_text() == "mine"
+
+
+def _fill_the_disk(monkeypatch):
+  """As a full one: an empty file finds room, and content does not."""
+
+  class Full(tf.io.gfile.GFile):
+    def write(self, content):
+      raise tf.errors.ResourceExhaustedError(
+        None, None, "x/y; No space left on device\n\tCould not write."
+      )
+
+  monkeypatch.setattr(tf.io.gfile, "GFile", Full)
+
+
+def test_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+  folder = runs.Workdir(str(tmp_path))
+  _fill_the_disk(monkeypatch)
+  with pytest.raises(
+    errors.UserError, match=r"cannot: No space left on device$"
+  ):
+    folder.create()
+  assert not list(tmp_path.iterdir())
+
+
+def test_claim_on_a_full_disk_is_a_line(folder, monkeypatch):
+  _fill_the_disk(monkeypatch)
+  with pytest.raises(errors.UserError, match="written: No space left on dev"):
+    folder.claim(tiny.config(), _SHAPE)
+  assert tf.io.gfile.listdir(folder.path) == []
+
+
+def test_reason_is_cut_at_a_word():
+  text = "word " * 100
+  reason = workdir_lib.reason(ValueError(text))
+  assert reason == "word " * 39 + "word…"
+  assert workdir_lib.reason(ValueError("x" * 300)) == "x" * 200 + "…"
+  assert workdir_lib.reason(ValueError("a file.")) == "a file"
 
 
 def test_create_leaves_nothing_in_the_folder(folder):

@@ -59,5 +59,12 @@ def test_skipped_in_a_row_are_those_up_to_the_last_step(
   assert loop._skipped_in_a_row(names, steps, before) == expected
 
 
+def test_constraint_whose_name_says_skipped_skips_nothing():
+  names = ("geco/skipped_frames/multiplier", "geco/skipped_frames/skipped")
+  steps = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+  assert loop._skipped_in_a_row(names, steps[:2], 5) == 1
+  assert loop._skipped_in_a_row(names, steps, 5) == 0
+
+
 def test_nothing_is_skipped_where_no_metric_says_so():
   assert loop._skipped_in_a_row(("loss",), np.ones((3, 1)), 5) == 0

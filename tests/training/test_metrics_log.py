@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from geco_tf import errors, evaluation, runs
+from geco_tf.runs import checkpoints
 from geco_tf.training import metrics_log
 
 _NAMES = ("loss", "kl", "mse")
@@ -136,11 +137,38 @@ def test_log_that_cannot_write_says_so(name, tmp_path, monkeypatch):
       patch.setattr(runs.Workdir, "write_metrics", fail)
     else:
       patch.setattr(tf.summary, name, fail)
-    with pytest.raises(errors.UserError, match=r"No space left.*goes on"):
+    with pytest.raises(
+      errors.UserError, match=r"left\. There is no checkpoint yet\.$"
+    ):
       log = metrics_log.MetricsLog(folder, 0)
       log.add({"step": 3, "loss": 2.5})
       log.add_images(3, data=np.zeros((2, 8, 8, 1), np.float32))
       log.flush()
+
+
+def test_log_that_cannot_write_names_the_checkpoint_that_is_left(
+  tmp_path, monkeypatch
+):
+  def fail(*_):
+    raise tf.errors.ResourceExhaustedError(
+      None,
+      None,
+      "{{node x}} a/events; No space left on device\n\tFailed to flush 1 "
+      "events.\n\tCould not initialize events writer. [Op:Create] name: ",
+    )
+
+  folder = runs.Workdir(str(tmp_path))
+  directory = folder.file("checkpoints")
+  checkpoints.Checkpoints(directory, keep=1).save(20)
+  log = metrics_log.MetricsLog(folder, 20)
+  monkeypatch.setattr(runs.Workdir, "write_metrics", fail)
+  with pytest.raises(errors.UserError) as raised:
+    log.flush()
+  assert str(raised.value) == (
+    f"{folder.path!r} cannot be written: No space left on device. The "
+    "checkpoint of step 20 is whole: with room and permission to write, the "
+    "same command goes on from there."
+  )
 
 
 def test_log_without_folder_keeps_rows_in_memory(tmp_path, monkeypatch):

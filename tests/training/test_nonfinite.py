@@ -12,6 +12,7 @@ import tensorflow as tf
 from geco_tf import data, errors, models, runs, training
 from geco_tf.runs import build
 from geco_tf.training import nonfinite, report
+from tests.distribution import two_devices
 from tests.training import tiny
 
 _SHAPE = (8, 8, 1)
@@ -86,6 +87,12 @@ def test_run_that_only_skips_stops_and_its_step_is_replayed(tmp_path):
   assert f"launch.replay --workdir={tmp_path}" in text
   assert "\n" not in text
   assert runs.kept_steps(str(tmp_path)) == [10]
+  # For the doctor: also the row of the steps that no checkpoint holds.
+  rows = runs.Workdir(str(tmp_path)).read_metrics()
+  assert [(r["step"], r["skipped_gradients"]) for r in rows] == [
+    (10, 0.0),
+    (20, 0.8),
+  ]
   replayed = training.replay(str(tmp_path), model=_faulty(12))
   assert replayed.step == 20
   first, *others = (found.name for found in replayed.findings)
@@ -146,6 +153,94 @@ def test_weights_that_are_not_finite_come_before_all():
   )
   assert found[0].name == f"the weight {variable.name}"
   assert found[0].num_entries == found[0].size
+
+
+class InfiniteAtOwnNoise(snt.Module):
+  """Whose KL is infinite where its noise is largest."""
+
+  def __init__(self, model):
+    super().__init__()
+    self.model = model
+    self.decode = model.decode
+
+  def __call__(self, images, context=None, *, seed):
+    outputs = self.model(images, context, seed=seed)
+    first = outputs.latents[:, 0]
+    kl = tf.where(first == tf.reduce_max(first), math.inf, outputs.kl)
+    return outputs._replace(kl=kl)
+
+
+@pytest.mark.parametrize(
+  ("make_strategy", "xla"),
+  [
+    (tf.distribute.get_strategy, False),
+    (tf.distribute.get_strategy, True),
+    (two_devices.strategy, True),
+  ],
+  ids=["graph", "xla", "xla_on_two_devices"],
+)
+def test_noise_is_that_of_the_step_compiled_or_not(make_strategy, xla):
+  """XLA draws other numbers from the same seed."""
+  config, strategy = tiny.config(), make_strategy()
+  with strategy.scope():
+    model = build.build_model(config, _SHAPE)
+    objective = build.build_objective(config)
+  batch = data.Batch(
+    tf.random.stateless_uniform([64, *_SHAPE], [1, 2]),
+    tf.zeros([64], tf.int32),
+  )
+
+  def latents(step):
+    outputs = model(batch.images, seed=models.noise.ReplicaSeed(step, 0, 1))
+    return outputs.latents[:, 0]
+
+  expected = [
+    np.argmax(tf.function(latents, jit_compile=compiles)(tf.constant([0, 3])))
+    for compiles in (None, True)
+  ]
+  assert expected[0] != expected[1]
+  found = nonfinite.examine(
+    strategy,
+    InfiniteAtOwnNoise(model),
+    objective,
+    batch,
+    seed=0,
+    step=3,
+    has_labels=True,
+    xla=xla,
+  )
+  assert (found[0].name, found[0].example) == ("kl", expected[xla])
+
+
+def _end_early(path):
+  content = path.read_bytes()
+  path.write_bytes(content[: len(content) // 2])
+
+
+def _flip_a_bit(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 4
+  path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+  "harm", [_end_early, _flip_a_bit, lambda p: p.unlink()], ids=lambda f: ""
+)
+def test_damaged_batch_is_named(harm, tmp_path):
+  folder, config = runs.Workdir(str(tmp_path)), tiny.config()
+  folder.claim(config, _SHAPE)
+  images = tf.random.stateless_uniform([64, *_SHAPE], [1, 2])
+  nonfinite.dump(
+    folder,
+    build.build_model(config, _SHAPE),
+    build.build_objective(config),
+    data.Batch(images, tf.zeros([64], tf.int32)),
+    step=0,
+    findings=[],
+  )
+  harm(tmp_path / "nonfinite" / "batch.npz")
+  with pytest.raises(errors.UserError, match=r"batch\.npz' cannot be read: "):
+    training.replay(str(tmp_path))
 
 
 def test_run_that_was_not_stopped_has_no_step_to_replay(tmp_path):

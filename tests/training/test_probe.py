@@ -77,6 +77,18 @@ def test_run_whose_kappa_was_given_is_not_taken_over(tmp_path):
     probe.resolve(_CONFIG, _ASKED, str(tmp_path))
 
 
+def test_proposal_that_cannot_be_kept_is_a_line(tmp_path, monkeypatch):
+  proposal = probe.Proposal(0.2, "auto:p25", 0.1, 0.3, 100, 1.0)
+  monkeypatch.setattr(probe, "propose", lambda *_: proposal)
+
+  def full(path, content):
+    raise OSError("No space left on device")
+
+  monkeypatch.setattr(runs.workdir, "write_json", full)
+  with pytest.raises(errors.UserError, match="cannot be written: No space"):
+    probe.resolve(_CONFIG, _ASKED, str(tmp_path))
+
+
 def test_probe_that_learned_nothing_proposes_nothing(monkeypatch):
   trained = training.Trained(None, None, {"rmse": 0.27}, [])
   monkeypatch.setattr(probe, "train", lambda *_, **__: trained)

@@ -126,10 +126,37 @@ def test_signal_during_the_last_save_stops_before_the_summary(
   assert runs.Workdir(str(tmp_path)).read_summary() is None
 
 
+@pytest.mark.parametrize(
+  ("steps", "text"),
+  [
+    (
+      (),
+      "stopped by SIGTERM before the first checkpoint; the same command begins "
+      "anew.",
+    ),
+    (
+      (10, 20),
+      "stopped by SIGTERM; the same command goes on from the checkpoint of "
+      "step 20.",
+    ),
+  ],
+)
+def test_signal_that_saves_nothing_says_what_there_is(steps, text, tmp_path):
+  kept = checkpoints.Checkpoints(str(tmp_path), keep=2)
+  for step in steps:
+    kept.save(step)
+  with (
+    pytest.raises(errors.Stopped) as raised,
+    stopping.StopSignals(str(tmp_path)),
+  ):
+    signal.raise_signal(signal.SIGTERM)
+  assert str(raised.value) == text
+
+
 @pytest.mark.usefixtures("heard_interrupts")
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_interrupt_after_a_signal_does_not_wait(first):
-  with stopping.StopSignals() as signals, signals.held_back():
+  with stopping.StopSignals("none") as signals, signals.held_back():
     signal.raise_signal(first)
     assert signals.received == first
     with pytest.raises(errors.Stopped) as raised:
@@ -140,7 +167,7 @@ def test_interrupt_after_a_signal_does_not_wait(first):
 @pytest.mark.usefixtures("heard_interrupts")
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_second_sigterm_changes_nothing(first):
-  with stopping.StopSignals() as signals:
+  with stopping.StopSignals("none") as signals:
     with signals.held_back():
       signal.raise_signal(first)
       signal.raise_signal(signal.SIGTERM)
@@ -152,7 +179,7 @@ def test_handlers_are_those_of_before_and_an_ignored_signal_stays_so():
   before = signal.signal(signal.SIGINT, signal.SIG_IGN)
   try:
     handler = signal.getsignal(signal.SIGTERM)
-    with stopping.StopSignals() as signals:
+    with stopping.StopSignals("none") as signals:
       signal.raise_signal(signal.SIGINT)
       assert signal.getsignal(signal.SIGTERM) != handler
     assert signals.received is None
@@ -166,7 +193,7 @@ def test_thread_that_hears_no_signals_can_train():
   entered = []
 
   def enter():
-    with stopping.StopSignals() as signals:
+    with stopping.StopSignals("none") as signals:
       entered.append(signals.received)
 
   thread = threading.Thread(target=enter)

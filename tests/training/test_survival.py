@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from geco_tf import errors, runs, training
 from geco_tf.runs import checkpoints
-from geco_tf.training import report
+from geco_tf.training import loop, report
 from tests.training import processes, tiny
 
 # Most of its time, past the tracing, is writing.
@@ -68,8 +68,6 @@ def test_kill_at_a_random_moment_changes_no_bit(number, straight, tmp_path):
   time.sleep(random.Random(number).uniform(0.0, seconds))
   process.kill()
   processes.finish(process)
-  steps = checkpoints.kept_steps(str(run / "checkpoints"))
-  print(number, process.exitcode, steps)
   _finish(run, log)
   tiny.assert_same_run(undisturbed, run)
   there, here = (
@@ -166,6 +164,29 @@ def test_run_without_an_intact_checkpoint_does_not_begin_anew(run):
   assert sorted(p.name for p in run.rglob("*")) == before
 
 
+@pytest.mark.parametrize("kept", [(), (10,)])
+def test_old_summary_is_not_that_of_steps_taken_again(kept, run, monkeypatch):
+  """Of a run that had ended, and whose last checkpoints went."""
+  folder = runs.Workdir(str(run))
+  folder.write_summary({"rmse": 0.1})
+  for path in (run / "checkpoints").iterdir():
+    if path.name.partition(".")[0] not in {f"ckpt-{step}" for step in kept}:
+      path.unlink()
+
+  def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(loop, "run", interrupted)
+  if kept:
+    with pytest.raises(KeyboardInterrupt):
+      _train(run)
+    assert folder.read_summary() is None
+  else:
+    with pytest.raises(errors.UserError, match="gone, and the run had some"):
+      _train(run)
+    assert folder.read_summary() == {"rmse": 0.1}
+
+
 def test_folder_in_memory_has_a_whole_run_and_goes_on():
   """Every file goes through tf.io.gfile: pictures and TensorBoard's too."""
   workdir = "ram://test_survival/run"
@@ -256,7 +277,6 @@ def test_small_disk_keeps_the_last_good_checkpoint(stopped, tmp_path):
     process = processes.start(tiny.config(), disk / "run", log)
     assert processes.finish(process) == [2], log.read_text()
     last = log.read_text().strip().splitlines()[-1]
-    print(last)
     assert last.startswith("error: ") and "No space left" in last
     assert runs.kept_steps(str(disk / "run")) == [10, 20]
     filler.unlink()
@@ -267,7 +287,6 @@ def test_small_disk_keeps_the_last_good_checkpoint(stopped, tmp_path):
     process = processes.start(tiny.config(), disk / "run", log)
     assert processes.finish(process) == [2], log.read_text()
     last = log.read_text().strip().splitlines()[-1]
-    print(last)
     assert "`workdir` must be a folder that can be written" in last
   finally:
     os.system(f"umount {disk}")

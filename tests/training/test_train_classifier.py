@@ -164,12 +164,23 @@ def test_workdir_of_a_run_is_refused(tmp_path):
     ({"warmup_steps": 60}, "`warmup_steps` must be at least 0 and fewer"),
   ],
 )
-def test_mistake_is_named_before_the_folder_is_claimed(
-  changes, message, tmp_path
-):
+def test_mistake_is_named_before_there_is_a_folder(changes, message, tmp_path):
   with pytest.raises(errors.UserError, match=message):
     _train(_CONFIG.replace(**changes), tmp_path / "new")
-  assert not (tmp_path / "new" / "config.json").exists()
+  assert not (tmp_path / "new").exists()
+
+
+def test_full_disk_is_a_line(tmp_path, monkeypatch):
+  rename = tf.io.gfile.rename
+
+  def fail(source, target, overwrite=False):
+    if target.endswith("config.json"):
+      raise OSError("No space left on device")
+    rename(source, target, overwrite=overwrite)
+
+  monkeypatch.setattr(tf.io.gfile, "rename", fail)
+  with pytest.raises(errors.UserError, match="cannot be written: No space"):
+    _train(_CONFIG, tmp_path)
 
 
 def test_data_without_labels_are_refused():
