@@ -143,6 +143,7 @@ def _tables(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
       "marginal KL": plus_minus(row["marginal_kl"]),
       "in the paper": result["paper"].get(name),
       "average KL": plus_minus(row["average_kl"]),
+      "information": f"{row['mutual_information']['value']:.2f}",
       "RMSE": row["rmse"],
       "test RMSE": row["test_rmse"],
       "NLL, nats/dim": row["neg_log_likelihood_per_dim"],
