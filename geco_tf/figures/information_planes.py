@@ -206,7 +206,7 @@ def _set_limits(
 ) -> None:
   """Logarithmic axes with room for words; NLL on the right, by the same ln."""
   positive = kl[kl > 0]
-  style.log_x(ax, max(positive.min() / 2.6, 1e-2), positive.max() * 2.0)
+  style.log_x(ax, max(positive.min() / 2.6, 1e-2), positive.max() * 2.8)
   low, high = rmse.min() / 1.25, rmse.max() * 1.25
   style.log_y(ax, low, high)
   nll = ax.twinx()
