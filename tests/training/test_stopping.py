@@ -25,6 +25,14 @@ def _train(workdir):
   )
 
 
+@pytest.fixture(autouse=True)
+def _heard_interrupts():
+  # A shell's background job ignores SIGINT, and so does what it starts.
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
   """The run that nothing disturbed."""
@@ -101,14 +109,6 @@ def test_signal_after_the_last_step_leaves_the_summary_to_the_next_start(
   assert _train(tmp_path).summary == straight[1].summary
 
 
-@pytest.fixture
-def heard_interrupts():
-  # A shell's background job ignores SIGINT, and so does what it starts.
-  before = signal.signal(signal.SIGINT, signal.default_int_handler)
-  yield
-  signal.signal(signal.SIGINT, before)
-
-
 def test_signal_during_the_last_save_stops_before_the_summary(
   tmp_path, monkeypatch
 ):
@@ -153,7 +153,6 @@ def test_signal_that_saves_nothing_says_what_there_is(steps, text, tmp_path):
   assert str(raised.value) == text
 
 
-@pytest.mark.usefixtures("heard_interrupts")
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_interrupt_after_a_signal_does_not_wait(first):
   with stopping.StopSignals("none") as signals, signals.held_back():
@@ -164,7 +163,6 @@ def test_interrupt_after_a_signal_does_not_wait(first):
   assert raised.value.status == 130
 
 
-@pytest.mark.usefixtures("heard_interrupts")
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_second_sigterm_changes_nothing(first):
   with stopping.StopSignals("none") as signals:
