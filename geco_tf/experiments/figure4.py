@@ -36,7 +36,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
   at GECO's RMSE, on straight lines of ln KL over ln RMSE. Nothing is said of a
   difference that is below what such a line may be off.
 
-  Cost: 52 runs of 3 to 8 minutes on one core, 4 hours; what is kept costs
+  Cost: 52 runs of 3 to 11 minutes on one core, 6 hours; what is kept costs
   nothing.
   """
   store = families.store(settings, folder)
