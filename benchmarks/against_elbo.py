@@ -63,11 +63,13 @@ def trained(name: str, seed: int, **more: Any) -> dict[str, Any]:
 
 
 def print_row(name: str, pairs: Sequence[Pair]) -> None:
-  """The seeds' mean, and whether GECO is below or within two errors of it."""
+  """The seeds' mean, and whether GECO is below, or within two errors."""
   differences = np.array([p.kl_there - p.other_kl for p in pairs])
   error = differences.std(ddof=1) / math.sqrt(len(differences))
   mean = differences.mean()
-  verdict = "below" if mean < 0 else "within" if mean <= 2 * error else "above"
+  verdict = "below" if mean < 0 else "above"
+  if abs(mean) <= 2 * error:
+    verdict = "within"
   off = max(abs(p.rmse / p.other_rmse - 1) for p in pairs)
   if math.isnan(mean):
     verdict = "no β there"

@@ -137,7 +137,7 @@ class Constraint(abc.ABC):
   def is_satisfied(
     self, moving_average: tf.Tensor, bound: tf.Tensor
   ) -> tf.Tensor:
-    """Whether C_ma exceeds the tolerance by at most 3 %: bool [K]."""
+    """Whether C_ma exceeds the tolerance by at most its slack: bool [K]."""
     return moving_average <= self.slack * bound
 
 

@@ -22,6 +22,8 @@ _BETAS = {
 _OTHER_BETAS = (0.02, 0.125, 0.5, 2.0)
 _NOISE_WIDTHS = (0.1, 0.3)  # Of images in [0, 1].
 _BITS = (5, 2)
+# Two trainings' KL differ so by their seed, at one error: relative.
+_OF_SEEDS = 0.01
 
 
 def run(settings: Settings, folder: Folder) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def run(settings: Settings, folder: Folder) -> dict[str, Any]:
 
   The table holds GECO against the β-ELBOs at each κ: their KL is interpolated
   at GECO's RMSE, on straight lines of ln KL over ln RMSE. Nothing is said of a
-  difference that is below what such a line may be off.
+  difference that is below what such a line may be off and 1 % for the seed.
 
   Cost: 52 runs of 3 to 11 minutes on one core, 6 hours; what is kept costs
   nothing.
@@ -171,8 +173,8 @@ def _against(
     return {**dict.fromkeys(names), "on or below": "no β there"}
   excess = kl / there.kl - 1.0
   verdict = "yes" if excess <= 0 else f"no, {100 * excess:.1f} % above"
-  if 0 < abs(excess) < there.error:
-    verdict = "within the line's error"
+  if 0 < abs(excess) < there.error + _OF_SEEDS:
+    verdict = "within the error"
   between = f"{there.low:.3g} and {there.high:.3g}"
   cells = (there.kl, between, 100 * excess, 100 * there.error, verdict)
   return dict(zip(names, cells, strict=True))

@@ -18,7 +18,7 @@ _KL = "KL(q(z|x) ‖ prior) [nats]"
 _RMSE = "RMSE per dimension"
 _NLL = "NLL at σ_opt [nats per dimension]"
 _HOLLOW = {**style.OBJECTIVES["GECO"], "markerfacecolor": "white"}
-# In the region of a plane, the quantized normal's NLL is ln RMSE + this.
+# NLL at σ = RMSE is ln RMSE + this, but for bin² / 24σ².
 _NLL_OFFSET = 0.5 * np.log(2.0 * np.pi) + 0.5 + np.log(255.0)
 
 
@@ -56,7 +56,7 @@ def information_planes(
   Source: Rezende and Viola (2018), figure 4.
   """
   with style.context():
-    columns = min(3, len(planes))
+    columns = min(2, len(planes))
     rows = -(-len(planes) // columns)
     figure = style.new_figure(
       max(5.2, 4.3 * columns), 3.9 * rows + 0.5, column_gap=0.06
@@ -79,11 +79,12 @@ def information_planes(
       handles.append(
         mpl_lines.Line2D([], [], label="κ not met", linestyle="", **_HOLLOW)
       )
-    figure.legend(
-      handles=handles,
-      loc="outside lower center",
-      ncols=len(handles) if columns > 1 else 3,
-    )
+    if len(axes) > len(planes):
+      axes[-1].legend(handles=handles, loc="center")
+    else:
+      figure.legend(
+        handles=handles, loc="outside lower center", ncols=2 * columns + 1
+      )
     figure.draw_without_rendering()
     for ax, ends in zip(axes, planes.values(), strict=False):
       _write_notes(ax, ends)
@@ -190,7 +191,7 @@ def _write(
     dx, dy, ha, va = _SIDES[side]
     text.set(position=(distance * dx, distance * dy), ha=ha, va=va)
     box = text.get_window_extent()
-    is_inside = ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1
+    is_inside = all(ax.bbox.contains(*corner) for corner in box.corners())
     if is_inside and not any(box.overlaps(other) for other in covered):
       break
   return box
@@ -280,7 +281,7 @@ def _draw_row(line, title, paths, kappa, iterations) -> None:
     style.log_y(ax, np.nanmin(rmse) / 1.15, np.nanmax(rmse) * 1.15)
   known = weight[np.isfinite(weight) & (weight > 0)]
   style.log_y(multiplier, known.min() / 1.5, known.max() * 1.5)
-  multiplier.set_ylabel("λ, or 1/2σ² of the ELBO")
+  multiplier.set_ylabel("λ" if len(paths) == 1 else "λ, or 1/2σ² of the ELBO")
   error.set_ylabel(_RMSE)
   for ax in (multiplier, error):
     ax.set_xlabel("iteration")

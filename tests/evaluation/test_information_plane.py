@@ -30,23 +30,49 @@ def test_nothing_is_known_outside_of_the_sweep(rmse):
 def test_line_is_between_its_neighbours_and_exact_at_them():
   found = information_plane.interpolated_kl(0.08, _SWEEP)
   assert (found.low, found.high) == (0.05, 0.1)
-  np.testing.assert_allclose(found.error, math.log(1.6) * math.log(1.25))
+  error = 3.5 * math.log(1.6) * math.log(1.25)
+  np.testing.assert_allclose(found.error, error)
   at_run = information_plane.interpolated_kl(0.1, _SWEEP)
   assert at_run.error == 0.0 and 0.1 in (at_run.low, at_run.high)
 
 
-@pytest.mark.parametrize("left_out", [1, 2, 3])
-def test_error_of_the_line_holds_where_a_real_run_is_left_out(left_out):
-  """GECO's runs on MNIST, as docs/results keeps them."""
-  ends = []
-  for kappa in (0.06, 0.08, 0.1, 0.125, 0.175):
-    summary = json.loads(
-      (_RESULTS / f"mnist_auto_{kappa}.json").read_text(encoding="utf-8")
-    )["summary"]
-    ends.append((summary["rmse"], summary["kl"]))
-  rmse, kl = ends.pop(left_out)
-  found = information_plane.interpolated_kl(rmse, ends)
-  assert abs(found.kl / kl - 1.0) < found.error
+def test_error_of_the_line_is_that_of_a_parabola():
+  """KL = exp(6 u²), u = ln RMSE, is off the line by 6 (u − a)(b − u)."""
+  sweep = [(math.exp(u), math.exp(6.0 * u * u)) for u in (-3.0, -2.5, -2.0)]
+  found = information_plane.interpolated_kl(math.exp(-2.7), sweep)
+  exact = math.exp(6.0 * 2.7**2)
+  np.testing.assert_allclose(found.error, 6.0 * 0.3 * 0.2)
+  np.testing.assert_allclose(math.log(found.kl / exact), found.error)
+
+
+def _ends(pattern):
+  """RMSE and KL of runs, as docs/results keeps them, least RMSE first."""
+  summaries = [
+    json.loads(path.read_text(encoding="utf-8"))["summary"]
+    for path in _RESULTS.glob(pattern)
+  ]
+  assert summaries
+  return sorted((s["rmse"], s["kl"]) for s in summaries)
+
+
+@pytest.mark.parametrize(
+  ("pattern", "at_the_floor"),
+  [
+    ("mnist_auto_*.json", 0),
+    ("against_elbo_mnist_beta_*_0.json", 0),
+    # No neighbour foresees how steep the line is next to the least RMSE.
+    ("against_elbo_cifar10_beta_*_0.json", 1),
+  ],
+)
+def test_error_of_the_line_holds_where_a_real_run_is_left_out(
+  pattern, at_the_floor
+):
+  ends = _ends(pattern)
+  for left_out in range(1 + at_the_floor, len(ends) - 1):
+    rmse, kl = ends[left_out]
+    others = ends[:left_out] + ends[left_out + 1 :]
+    found = information_plane.interpolated_kl(rmse, others)
+    assert abs(found.kl / kl - 1.0) < found.error, rmse
 
 
 def test_kl_is_moved_along_a_curve_whose_slope_is_lambda():

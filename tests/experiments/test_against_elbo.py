@@ -58,6 +58,7 @@ def test_other_objective_is_met_at_its_rmse(against_elbo, monkeypatch):
   [
     ([{}, {}], "below"),
     ([{"kl_there": 30.0}, {"kl_there": 31.0}], "within"),
+    ([{"kl_there": 30.0}, {"kl_there": 29.0}], "within"),
     ([{"kl_there": 32.0}, {"kl_there": 32.0}], "above"),
     (
       [{"kl_there": 29.9, "other_kl_error": 0.2}] * 2,
