@@ -10,6 +10,7 @@ Symbols:
   B, K batch size; entries of a vector constraint.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -259,39 +260,35 @@ class _Dual(tf.Module):
       tf.where(sums.weight > 0, self._average(mean), mean)
     )
     c = mean + tf.stop_gradient(moving_average - mean)
-    multiplier = tf.stop_gradient(self._current_multiplier(sums))
+    multiplier, state = self._started(sums, ~self.initialized.read_value())
     penalty = self._rule.penalty(
-      c,
-      state=self._current_state(multiplier),
-      multiplier=multiplier,
-      bound=self._full(value.bound),
+      c, state=state, multiplier=multiplier, bound=self._full(value.bound)
     )
     return tf.reduce_sum(multiplier * c) + penalty
 
   def initialize(self, value: constraints_lib.ConstraintValue) -> None:
     sums = _batch_sums(value, self._dtype)
-    self._start(sums, _is_finite(sums))
+    initialized = self.initialized.read_value()
+    is_finite = _is_finite(sums)
+    multiplier, state = self._started(sums, is_finite & ~initialized)
+    self._assign(multiplier, state, initialized | is_finite)
 
   def update(self, sums: _BatchSums, bound: tf.Tensor) -> dict[str, tf.Tensor]:
     mean, bound = sums.mean, self._full(bound)
     is_finite = _is_finite(sums)
-    self._start(sums, is_finite)
+    initialized = self.initialized.read_value()
+    old_multiplier, old_state = self._started(sums, is_finite & ~initialized)
     active = is_finite & (sums.weight > 0)
     moving_average = tf.where(active, self._average(mean), self.moving_average)
     relative = self._constraint.relative_violation(moving_average, bound)
     # A bound of 0 has no ratio to it; such a constraint stays where it is.
     relative = tf.where(tf.math.is_finite(relative), relative, 0.0)
-    old_state = self._state_type(*(v.read_value() for v in self.rule_state))
-    old_multiplier = self.multiplier.read_value()
     new_state, new_multiplier = self._rule.update(
       old_state, moving_average, relative, old_multiplier
     )
     multiplier = tf.where(active, new_multiplier, old_multiplier)
-    for variable, new, old in zip(
-      self.rule_state, new_state, old_state, strict=True
-    ):
-      variable.assign(tf.where(active, new, old))
-    self.multiplier.assign(multiplier)
+    state = _where(active, new_state, old_state)
+    self._assign(multiplier, state, initialized | is_finite)
     self.moving_average.assign(moving_average)
     self.num_updates.assign_add(tf.cast(active, tf.int64))
     self.num_skipped.assign_add(tf.cast(~is_finite, tf.int64))
@@ -315,32 +312,25 @@ class _Dual(tf.Module):
     decayed = self._decay * self.moving_average + (1.0 - self._decay) * mean
     return tf.where(self.num_updates > 0, decayed, mean)
 
-  def _current_multiplier(self, sums: _BatchSums) -> tf.Tensor:
-    natural = sums.initial_multiplier / sums.num_replicas
+  def _started(
+    self, sums: _BatchSums, is_first: tf.Tensor
+  ) -> tuple[tf.Tensor, Any]:
+    """λ and the rule's state: those that these sums give, if they come first."""
+    natural = tf.stop_gradient(sums.initial_multiplier / sums.num_replicas)
     # ln λ has to exist; a NaN stays one, and is not started from.
     natural = tf.where(natural <= 0, tf.ones_like(natural), natural)
     start = self._rule.initial_multiplier(natural)
-    return tf.where(self.initialized, self.multiplier, start)
+    multiplier = tf.where(is_first, start, self.multiplier)
+    state = self._state_type(*(v.read_value() for v in self.rule_state))
+    return multiplier, _where(is_first, self._rule.initial_state(start), state)
 
-  def _current_state(self, multiplier: tf.Tensor) -> Any:
-    """The rule's state for a λ that `_current_multiplier` gave."""
-    start = self._rule.initial_state(multiplier)
-    return self._state_type(
-      *(
-        tf.where(self.initialized, now, first)
-        for now, first in zip(self.rule_state, start, strict=True)
-      )
-    )
-
-  def _start(self, sums: _BatchSums, is_usable: tf.Tensor) -> None:
-    """Fixes where λ starts, once."""
-    multiplier = self._current_multiplier(sums)
-    is_first = is_usable & ~self.initialized.read_value()
-    start_state = self._rule.initial_state(multiplier)
-    for variable, start in zip(self.rule_state, start_state, strict=True):
-      variable.assign(tf.where(is_first, start, variable))
-    self.multiplier.assign(tf.where(is_first, multiplier, self.multiplier))
-    self.initialized.assign(is_first | self.initialized)
+  def _assign(
+    self, multiplier: tf.Tensor, state: Any, initialized: tf.Tensor
+  ) -> None:
+    for variable, value in zip(self.rule_state, state, strict=True):
+      variable.assign(value)
+    self.multiplier.assign(multiplier)
+    self.initialized.assign(initialized)
 
 
 def _as_list(constraints: Any) -> list[Any]:
@@ -406,9 +396,15 @@ def _state_variable(value: tf.Tensor, name: str) -> tf.Variable:
   )
 
 
+def _where(condition: tf.Tensor, one: Any, other: Any) -> Any:
+  """tf.where of each field of a rule's state."""
+  choose = functools.partial(tf.where, condition)
+  return tf.nest.map_structure(choose, one, other)
+
+
 def _is_finite(sums: _BatchSums) -> tf.Tensor:
   """Whether a batch may move anything: bool []."""
-  return tf.reduce_all([tf.reduce_all(tf.math.is_finite(s)) for s in sums])
+  return tf.reduce_all(tf.math.is_finite(tf.stack(sums)))
 
 
 def _batch_sums(
@@ -436,6 +432,8 @@ def _all_reduce(sums: dict[str, _BatchSums]) -> dict[str, _BatchSums]:
   """The sums over all replicas, in one reduction."""
   if tf.distribute.in_cross_replica_context():
     return sums
+  if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    return sums
   leaves = tf.nest.flatten(sums)
   flat = tf.concat([tf.reshape(leaf, [-1]) for leaf in leaves], axis=0)
   replicas = tf.distribute.get_replica_context()
@@ -449,8 +447,12 @@ def _all_reduce(sums: dict[str, _BatchSums]) -> dict[str, _BatchSums]:
 
 def _scalars(**entries: tf.Tensor) -> dict[str, tf.Tensor]:
   """Scalars as they are; of vectors the mean, and the largest that matter."""
-  scalars = {k: tf.reduce_mean(v) for k, v in entries.items()}
+  scalars = {k: _mean(v) for k, v in entries.items()}
   for key in ("multiplier", "moving_average"):
     if entries[key].shape.rank:
       scalars[f"{key}_max"] = tf.reduce_max(entries[key])
   return scalars
+
+
+def _mean(entry: tf.Tensor) -> tf.Tensor:
+  return tf.reduce_mean(entry) if entry.shape.rank else entry
