@@ -315,7 +315,7 @@ class _Dual(tf.Module):
   def _started(
     self, sums: _BatchSums, is_first: tf.Tensor
   ) -> tuple[tf.Tensor, Any]:
-    """λ and the rule's state: those that these sums give, if they come first."""
+    """λ and the rule's state; of these sums, if they come first."""
     natural = tf.stop_gradient(sums.initial_multiplier / sums.num_replicas)
     # ln λ has to exist; a NaN stays one, and is not started from.
     natural = tf.where(natural <= 0, tf.ones_like(natural), natural)

@@ -29,6 +29,7 @@ from geco_tf.data.pipeline import (
   evaluation_batches,
   training_batches,
 )
+from geco_tf.data.pixels import as_dtype
 from geco_tf.data.sources import Source, Split, fingerprint
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
   "Evaluation",
   "Source",
   "Split",
+  "as_dtype",
   "check_options",
   "distributed_training_batches",
   "evaluation_batches",

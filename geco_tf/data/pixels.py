@@ -1,6 +1,6 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fewer bits and noise on pixels: the heuristics that GECO replaces."""
+"""What is done to pixels: fewer bits and noise, and in which type they are."""
 
 import math
 
@@ -70,6 +70,24 @@ def degrade(
     return split._replace(view=view)
 
   return sources.map_splits(source, degraded)
+
+
+def as_dtype(source: sources.Source, dtype: tf.DType) -> sources.Source:
+  """The source, which shows images and contexts as floats of this type."""
+
+  def cast(batch: Batch, indices: tf.Tensor) -> Batch:
+    del indices
+    context = batch.context
+    return batch._replace(
+      images=tf.cast(batch.images, dtype),
+      context=None if context is None else tf.cast(context, dtype),
+    )
+
+  def changed(split: sources.Split, number: int) -> sources.Split:
+    del number
+    return split._replace(view=views.changed(sources.view_of(split), cast))
+
+  return sources.map_splits(source, changed)
 
 
 def quantize(images: tf.Tensor, bit_depth: int) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from geco_tf import errors
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float64")
 MIN_SIDE = 8
 MAX_SIDE = 64
 _COARSEST_SIDE = 8
@@ -99,9 +99,15 @@ def _widths(channels: int, num_layers: int) -> tuple[int, ...]:
 def check_precision(precision: str) -> None:
   """Raises UserError for a precision that networks do not have."""
   if precision not in PRECISIONS:
+    *others, last = PRECISIONS
     raise errors.UserError(
-      f"`precision` must be {' or '.join(PRECISIONS)}; got {precision!r}."
+      f"`precision` must be {', '.join(others)} or {last}; got {precision!r}."
     )
+
+
+def weight_dtype(precision: str | tf.DType) -> tf.DType:
+  """The type of weights, and of all that bfloat16 would be too rough for."""
+  return tf.float64 if precision == "float64" else tf.float32
 
 
 def _computed_in(
@@ -110,7 +116,7 @@ def _computed_in(
   function: Callable[[tf.Tensor], tf.Tensor],
   inputs: tf.Tensor,
 ) -> tf.Tensor:
-  """A function of a module in a precision; its variables stay float32.
+  """A function of a module in a precision; no variable becomes bfloat16.
 
   Sonnet casts variables where they are read, by a global: calls in several
   threads must not overlap, and those of a `MirroredStrategy`'s replicas do not.
@@ -119,18 +125,20 @@ def _computed_in(
     precision: one of PRECISIONS.
     module: whose variables the function reads.
     function: of the inputs.
-    inputs: [B, ...], float32.
+    inputs: [B, ...], floats.
 
   Returns:
-    What the function gives, as float32.
+    What the function gives, in the type of the variables.
   """
-  if precision == "float32":
+  of_weights = weight_dtype(precision)
+  inputs = tf.cast(inputs, of_weights)
+  if precision == of_weights.name:
     return function(inputs)
   if not _has_variables(module):
     function(inputs[:1])  # Creates them, in the type of the inputs.
   dtype = tf.as_dtype(precision)
   with snt.custom_variable_getter(lambda variable: tf.cast(variable, dtype)):
-    return tf.cast(function(tf.cast(inputs, dtype)), tf.float32)
+    return tf.cast(function(tf.cast(inputs, dtype)), of_weights)
 
 
 def _has_variables(module: snt.Module) -> bool:
@@ -163,8 +171,8 @@ class ConvEncoder(snt.Module):
       image_shape: (side, side, channels), a side from 8 to 64.
       channels: channels after the first convolution.
       hidden_size: length of the feature vector.
-      precision: "float32", or "bfloat16", of the products; variables, inputs
-        and outputs are float32.
+      precision: "float32", or "bfloat16", of the products; variables and
+        outputs are float32. Or "float64", of everything.
       name: of the module.
 
     Raises:
@@ -219,8 +227,8 @@ class ConvDecoder(snt.Module):
       image_shape: (side, side, channels), a side from 8 to 64.
       channels: channels before the last transposed convolution.
       hidden_size: length of the first hidden layer.
-      precision: "float32", or "bfloat16", of the products; variables, inputs
-        and outputs are float32.
+      precision: "float32", or "bfloat16", of the products; variables and
+        outputs are float32. Or "float64", of everything.
       name: of the module.
 
     Raises:

@@ -51,7 +51,8 @@ class VAE(snt.Module):
       channels: of the convolutions next to the image.
       hidden_size: of the dense layers.
       precision: "float32", or "bfloat16", of encoder and decoder: weights,
-        latents, the posterior's own layers and densities are float32.
+        latents, the posterior's own layers and densities are float32. Or
+        "float64", of everything.
       name: of the module.
 
     Raises:
@@ -60,6 +61,8 @@ class VAE(snt.Module):
     super().__init__(name=name)
     self.image_shape = networks.check_image_shape(image_shape)
     self.latent_size = latent_size
+    networks.check_precision(precision)
+    self._dtype = networks.weight_dtype(precision)
     self._posterior = posteriors.registry.build(
       posterior,
       latent_size,
@@ -116,7 +119,7 @@ class VAE(snt.Module):
       `VAEOutputs`; gradients flow through the sample.
     """
     count = tf.shape(tf.nest.flatten(features)[0])[0]
-    epsilon = noise.normal([count, self.latent_size], seed)
+    epsilon = noise.normal([count, self.latent_size], seed, self._dtype)
     latents, log_q = self._posterior.sample_and_log_prob(features, epsilon)
     log_prior = self.prior.log_prob(latents)
     kl = self._posterior.kl_divergence(features, self.prior)
@@ -133,7 +136,7 @@ class VAE(snt.Module):
   @property
   def prior(self) -> tfd.Distribution:
     """π(z) = N(0, I): batch [], event [latent_size]."""
-    return tfd.MultivariateNormalDiag(tf.zeros([self.latent_size]))
+    return tfd.MultivariateNormalDiag(tf.zeros([self.latent_size], self._dtype))
 
   def sample(
     self,
@@ -155,7 +158,8 @@ class VAE(snt.Module):
     Raises:
       UserError: for a context.
     """
-    return self.decode(noise.normal([n, self.latent_size], seed), context)
+    latents = noise.normal([n, self.latent_size], seed, self._dtype)
+    return self.decode(latents, context)
 
   def decode(
     self, latents: tf.Tensor, context: tf.Tensor | None = None
@@ -196,8 +200,7 @@ class VAE(snt.Module):
     networks.check_no_context(context, "the model 'vae'")
     images = tf.convert_to_tensor(images)
     networks.check_images(images, self.image_shape)
-    hidden = self._encoder(tf.cast(images, tf.float32))
-    return self._posterior.features(hidden)
+    return self._posterior.features(self._encoder(images))
 
   def pairwise_log_prob(self, latents: tf.Tensor, features: Any) -> tf.Tensor:
     """The density ln q(z_s|x_n) of every pair.
@@ -209,4 +212,5 @@ class VAE(snt.Module):
     Returns:
       [S, N], nats.
     """
+    latents = tf.cast(latents, self._dtype)
     return self._posterior.pairwise_log_prob(latents, features)

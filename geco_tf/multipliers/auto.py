@@ -78,7 +78,8 @@ class Auto(base.UpdateRule):
       highest=_extreme(tf.maximum, is_first, state.highest, relative_violation),
       lowest=_extreme(tf.minimum, is_first, state.lowest, relative_violation),
     )
-    change = tf.where(is_first, 0.0, violation - state.violation)
+    # In this order, which leaves it to the violation what type it is.
+    change = tf.where(~is_first, violation - state.violation, 0.0)
     # A κ that is all but met at the start has no way to measure by.
     way = tf.maximum(state.highest, 1.0)
     done = tf.minimum((state.highest - state.lowest) / way, 1.0)

@@ -23,11 +23,14 @@ class Constrained(base.Objective):
     *,
     update_rule: Any = "auto",
     decay: float = 0.99,
+    dtype: tf.DType = tf.float32,
     name: str | None = None,
   ):
     """Builds the objective; the arguments are those of `geco_tf.GECO`."""
     super().__init__(name=name)
-    self.geco = geco.GECO(constraints, update_rule=update_rule, decay=decay)
+    self.geco = geco.GECO(
+      constraints, update_rule=update_rule, decay=decay, dtype=dtype
+    )
 
   def loss(
     self, images: tf.Tensor, outputs: outputs_lib.VAEOutputs, **context: Any

@@ -39,13 +39,19 @@ class ELBO(base.Objective):
   """The ELBO with a fixed σ (Kingma & Welling 2014)."""
 
   def __init__(
-    self, *, sigma: float = 0.1, beta: float = 1.0, name: str | None = None
+    self,
+    *,
+    sigma: float = 0.1,
+    beta: float = 1.0,
+    dtype: tf.DType = tf.float32,
+    name: str | None = None,
   ):
     """Builds the objective.
 
     Args:
       sigma: σ of the decoder, in units of the data.
       beta: the weight of the KL.
+      dtype: of σ; the type of the images.
       name: of the module.
 
     Raises:
@@ -55,6 +61,7 @@ class ELBO(base.Objective):
     _check_positive(sigma=sigma, beta=beta)
     self._sigma = sigma
     self._beta = beta
+    self._dtype = dtype
 
   def loss(
     self, images: tf.Tensor, outputs: outputs_lib.VAEOutputs, **context: Any
@@ -72,7 +79,7 @@ class ELBO(base.Objective):
 
   def variance(self) -> tf.Tensor:
     """σ² of this step, []."""
-    return tf.constant(self._sigma**2)
+    return tf.constant(self._sigma**2, self._dtype)
 
   def update(self, statistics: tf.Tensor) -> dict[str, tf.Tensor]:
     del statistics
@@ -87,9 +94,15 @@ class BetaELBO(ELBO):
   Source: Higgins et al. 2017; "Taming VAEs", section 3.2.
   """
 
-  def __init__(self, *, beta: float = 1.0, name: str | None = None):
-    """Args: beta: the weight of the KL; name: of the module."""
-    super().__init__(sigma=math.sqrt(0.5), beta=beta, name=name)
+  def __init__(
+    self,
+    *,
+    beta: float = 1.0,
+    dtype: tf.DType = tf.float32,
+    name: str | None = None,
+  ):
+    """Args: beta: the weight of the KL; dtype: as in `ELBO`; name: its own."""
+    super().__init__(sigma=math.sqrt(0.5), beta=beta, dtype=dtype, name=name)
 
 
 class LearnedSigmaELBO(ELBO):
@@ -99,10 +112,18 @@ class LearnedSigmaELBO(ELBO):
   to (Mattei & Frellsen 2018; "Taming VAEs", section 3.1).
   """
 
-  def __init__(self, *, initial_sigma: float = 0.5, name: str | None = None):
-    """Args: initial_sigma: σ to start from; name: of the module."""
-    super().__init__(sigma=initial_sigma, name=name)
-    self.log_sigma = tf.Variable(math.log(initial_sigma), name="log_sigma")
+  def __init__(
+    self,
+    *,
+    initial_sigma: float = 0.5,
+    dtype: tf.DType = tf.float32,
+    name: str | None = None,
+  ):
+    """Args: initial_sigma: the first; dtype: as in `ELBO`; name: its own."""
+    super().__init__(sigma=initial_sigma, dtype=dtype, name=name)
+    self.log_sigma = tf.Variable(
+      math.log(initial_sigma), dtype=dtype, name="log_sigma"
+    )
 
   def variance(self) -> tf.Tensor:
     return tf.exp(2.0 * self.log_sigma)
@@ -118,9 +139,15 @@ class ClosedFormSigmaELBO(ELBO):
   Source: Rybkin, Daniilidis & Levine 2020, equation 4.
   """
 
-  def __init__(self, *, sigma_decay: float = 0.9, name: str | None = None):
-    """Args: sigma_decay: of the moving average; name: of the module."""
-    super().__init__(name=name)
+  def __init__(
+    self,
+    *,
+    sigma_decay: float = 0.9,
+    dtype: tf.DType = tf.float32,
+    name: str | None = None,
+  ):
+    """Args: sigma_decay: of the average; dtype: as in `ELBO`; name: its own."""
+    super().__init__(dtype=dtype, name=name)
     if not 0.0 <= sigma_decay < 1.0:
       raise errors.UserError(
         f"`sigma_decay` must be in [0, 1); got {sigma_decay}."
@@ -129,6 +156,7 @@ class ClosedFormSigmaELBO(ELBO):
     # The error of a grey picture, until the first batch is seen.
     self.mse = tf.Variable(
       0.25,
+      dtype=dtype,
       trainable=False,
       name="mse",
       synchronization=tf.VariableSynchronization.ON_READ,
@@ -167,6 +195,7 @@ class AnnealedSigmaELBO(ELBO):
     anneal_share: float = 0.1,
     initial_sigma: float = 2.0,
     final_sigma: float = 0.7,
+    dtype: tf.DType = tf.float32,
     name: str | None = None,
   ):
     """Builds the objective.
@@ -176,12 +205,13 @@ class AnnealedSigmaELBO(ELBO):
       anneal_share: T as a share of it, in (0, 1].
       initial_sigma: σ_start.
       final_sigma: σ_end.
+      dtype: as in `ELBO`.
       name: of the module.
 
     Raises:
       UserError: if a value is out of its range.
     """
-    super().__init__(sigma=final_sigma, name=name)
+    super().__init__(sigma=final_sigma, dtype=dtype, name=name)
     _check_positive(
       num_steps=num_steps,
       anneal_share=anneal_share,
@@ -201,7 +231,7 @@ class AnnealedSigmaELBO(ELBO):
     )
 
   def variance(self) -> tf.Tensor:
-    left = 1.0 - tf.cast(self.step, tf.float32) / self._anneal_steps
+    left = 1.0 - tf.cast(self.step, self._dtype) / self._anneal_steps
     fall = self._initial_sigma - self._final_sigma
     return (self._final_sigma + fall * tf.maximum(left, 0.0)) ** 2
 

@@ -10,6 +10,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import constraints, data, errors, models, multipliers, objectives
+from geco_tf.data import sources
 from geco_tf.runs import constraint_specs, specs
 from geco_tf.runs.config import Config, validate
 
@@ -39,8 +40,27 @@ def check(config: Config) -> None:
   _build_rule(config.update_rule)
 
 
-def build_data(config: Config) -> Any:
-  """The `geco_tf.data.Source` that the config names, loaded."""
+def build_data(config: Config, given: data.Source | None = None) -> data.Source:
+  """The data of a run, in its precision.
+
+  Args:
+    config: of the run.
+    given: instead of the source that config names, which is loaded otherwise.
+
+  Raises:
+    UserError: if the data cannot be loaded, or are no source.
+  """
+  if given is None:
+    source = _load(config)
+  else:
+    sources.check(given)
+    source = given
+  if config.precision != "float64":
+    return source
+  return data.as_dtype(source, tf.float64)
+
+
+def _load(config: Config) -> data.Source:
   return data.load(
     config.dataset,
     image_size=config.image_size,
@@ -161,6 +181,7 @@ def build_objective(
     source: as for `build_constraints`.
   """
   available = _values(config)
+  available["dtype"] = models.networks.weight_dtype(config.precision)
   if config.is_constrained:
     built = build_constraints(config, source)
     available["constraints"] = built

@@ -41,7 +41,8 @@ class Config(base_config.BaseConfig):
   draw_hidden_size: int = _field(32, "channels of conv_draw's cores.")
   latent_channels: int = _field(4, "channels of conv_draw's latents, a step.")
   precision: str = _field(
-    "float32", "of the networks' products: float32 or bfloat16."
+    "float32",
+    "of the networks' products: float32 or bfloat16; or float64, of all.",
   )
   model_option: tuple[str, ...] = _field(
     (), "NAME=VALUE, an argument of a registered model; repeatable."
@@ -129,7 +130,7 @@ _CHOICES: dict[str, Sequence[str]] = {
   "strategy": ("one", "mirrored", "multi_worker", "tpu"),
   "resize": resizing.METHODS,
   "reduction": ("sum", "mean"),
-  "precision": ("float32", "bfloat16"),
+  "precision": models.networks.PRECISIONS,
 }
 
 
@@ -159,6 +160,15 @@ def validate(config: Config) -> Config:
     raise errors.UserError(
       f"`precision` must be float32 for the model {config.model!r}; got "
       f"{config.precision!r}."
+    )
+  if config.precision == "float64" and config.strategy == "tpu":
+    raise errors.UserError(
+      "`precision` must be float32 or bfloat16 on a TPU; got 'float64'."
+    )
+  if "precision" in specs.parse_options(config.model_option):
+    raise errors.UserError(
+      "`model_option` must leave the precision to `precision`, which data and "
+      "objective are told too."
     )
   _check_ranges(config)
   check_devices(config.strategy, config.virtual_devices, config.tpu)

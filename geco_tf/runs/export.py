@@ -161,11 +161,7 @@ def _functions(
 ) -> dict[str, Any]:
   """The graphs, not traced yet."""
   images_spec = tf.TensorSpec([None, *image_shape], tf.float32, "images")
-  latents_spec = tf.TensorSpec(
-    [None, *_latent_shape(model, image_shape, context_shape)],
-    tf.float32,
-    "latents",
-  )
+  latents_spec = _latents_spec(model, image_shape, context_shape)
   seed_spec = tf.TensorSpec([2], tf.int32, "seed")
   context_specs = []
   if context_shape is not None:
@@ -229,14 +225,15 @@ def _checked(
   return context
 
 
-def _latent_shape(
+def _latents_spec(
   model: snt.Module,
   image_shape: Sequence[int],
   context_shape: Sequence[int] | None,
-) -> tf.TensorShape:
-  """Of one example's latents."""
+) -> tf.TensorSpec:
+  """Of the latents that the model gives."""
   context = None if context_shape is None else tf.zeros([1, *context_shape])
   outputs = models.call(
     model, tf.zeros([1, *image_shape]), context, seed=tf.zeros([2], tf.int32)
   )
-  return outputs.latents.shape[1:]
+  latents = outputs.latents
+  return tf.TensorSpec([None, *latents.shape[1:]], latents.dtype, "latents")

@@ -166,7 +166,7 @@ def replay(
       f"`workdir` must hold a run that stopped at steps that were not finite; "
       f"{folder.path!r} has none."
     )
-  source = build.build_data(config) if data is None else data
+  source = build.build_data(config, data)
   if model is None:
     model = build.build_model(config, source.image_shape, source.context_shape)
   objective = build.build_objective(config, source)

@@ -10,7 +10,7 @@ import numpy as np
 
 from geco_tf import data as data_lib
 from geco_tf import errors
-from geco_tf.data import pipeline, sources
+from geco_tf.data import pipeline
 from geco_tf.runs import build, presets
 from geco_tf.runs import workdir as workdir_lib
 from geco_tf.runs.config import Config
@@ -111,11 +111,7 @@ def propose(
     UserError: if the probe learned nothing.
   """
   begin = time.monotonic()
-  if data is None:
-    source = build.build_data(config)
-  else:
-    sources.check(data)
-    source = data
+  source = build.build_data(config, data)
   scale = spread(source)
   probe = _probe_config(config)
   summary = train(probe, data=source, show_progress=False).summary

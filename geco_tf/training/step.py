@@ -173,7 +173,7 @@ class TrainStep:
       **self._objective.update(result.statistics),
     }
     self._metric_names = tuple(metrics)
-    return tf.stack(list(metrics.values()))
+    return tf.stack([tf.cast(m, tf.float32) for m in metrics.values()])
 
   def _forward_and_backward(
     self,

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from geco_tf import data as data_lib
 from geco_tf import errors, evaluation, objectives
-from geco_tf.data import pipeline, sources
+from geco_tf.data import pipeline
 from geco_tf.data.batch import Batch
 from geco_tf.evaluation import doctor
 from geco_tf.runs import build
@@ -98,11 +98,7 @@ def train(
       host.signals = stack.enter_context(
         StopSignals(folder.file("checkpoints"))
       )
-    if data is None:
-      source = build.build_data(config)
-    else:
-      sources.check(data)
-      source = data
+    source = build.build_data(config, data)
     run = _Run(config, strategy, source, model, host)
     return run.finish(show_progress)
 

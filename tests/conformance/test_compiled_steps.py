@@ -1,6 +1,6 @@
 # Copyright 2026 The geco_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A step of any model and objective, or constraint, compiles and is float32.
+"""A step of any model and objective, or constraint, compiles, in its type.
 
 XLA draws other noise, so that what is compared with the step that is not
 compiled are the types, and that all is finite and moves.
@@ -45,12 +45,14 @@ _MADE = {
 
 
 def _classify(images):
-  return tf.matmul(tf.reshape(images, [-1, 64]), _SHARES)
+  flat = tf.reshape(images, [-1, 64])
+  return tf.matmul(flat, tf.cast(_SHARES, flat.dtype))
 
 
 def _objective(config, source, name, constraint):
   if constraint in _MADE:
-    return objectives.registry[name]([_MADE[constraint]()])
+    dtype = models.networks.weight_dtype(config.precision)
+    return objectives.registry[name]([_MADE[constraint]()], dtype=dtype)
   # Both, so that what is minimised is bounded, and the reverse.
   specs = ("re:0.2", "kl:4") if constraint is None else (_SPECS[constraint],)
   config = config.replace(objective=name, kappa=None, constraint=specs)
@@ -93,7 +95,7 @@ def _after_steps(
   return metrics, (model, objective, optimizer), before
 
 
-def _check(metrics, objects, before):
+def _check(metrics, objects, before, of_weights=tf.float32):
   for name, values in metrics.items():
     assert np.all(np.isfinite(values)), name
   assert np.all(metrics["skipped_gradients"] == 0.0)
@@ -105,7 +107,7 @@ def _check(metrics, objects, before):
   state = [*model.variables, *objective.variables]
   for variable in [*state, *optimizer.variables]:
     dtype = tf.as_dtype(variable.dtype)
-    assert not dtype.is_floating or dtype == tf.float32, variable.name
+    assert not dtype.is_floating or dtype == of_weights, variable.name
   assert metrics["loss"].dtype == np.float32
 
 
@@ -176,6 +178,29 @@ def test_step_of_objective_and_constraint_compiles(objective, constraint):
 @pytest.mark.parametrize("variant", _VARIANTS)
 def test_bfloat16_step_keeps_state_in_float32(variant, xla):
   _check(*_after_steps(variant, precision="bfloat16", xla=xla))
+
+
+def _check_float64(*arguments, xla=False):
+  result = _after_steps(*arguments, precision="float64", xla=xla)
+  _check(*result, of_weights=tf.float64)
+
+
+@pytest.mark.parametrize("objective", _OBJECTIVES)
+def test_float64_step_keeps_no_state_in_another_type(objective):
+  _check_float64("vae_nvp", objective)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("variant", _VARIANTS)
+def test_float64_step_of_every_model(variant, xla):
+  _check_float64(variant, xla=xla)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constraint", [*_SPECS, *_MADE])
+def test_float64_step_of_every_constraint(constraint):
+  _check_float64("vae_nvp", "geco", constraint)
 
 
 def test_bfloat16_computes_networks_in_it_and_all_else_in_float32():

@@ -98,6 +98,24 @@ def test_outputs_have_the_documented_shapes_in_float32(variant):
 
 
 @_EVERY
+def test_float64_is_float32_without_its_rounding(variant):
+  """Of what is free of noise, which each type draws on its own."""
+  exact, context = _build(variant, precision="float64"), _context(variant)
+  variables = _shared(variant).variables
+  for variable, rough in zip(exact.variables, variables, strict=True):
+    variable.assign(tf.cast(rough, tf.float64))
+  outputs = _outputs(variant)
+  latents = tf.cast(outputs.latents, tf.float64)
+  log_q = _posterior(exact, _images(), context).log_prob(latents)
+  decoded = models.decoder(exact, context)(latents)
+  _close(log_q, outputs.log_q, atol=1e-3)
+  _close(decoded, outputs.reconstruction)
+  own = models.call(exact, _images(), context, seed=tf.constant(_SEED))
+  for value in tf.nest.flatten([log_q, decoded, *own]):
+    assert value is None or value.dtype == tf.float64
+
+
+@_EVERY
 def test_weights_are_float32_and_a_function_of_the_seed(variant):
   first, again, other = (_build(variant, seed=seed) for seed in (1, 1, 2))
   for one, two in zip(first.variables, again.variables, strict=True):

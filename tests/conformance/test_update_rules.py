@@ -31,13 +31,14 @@ def _build(name, **more):
   return multipliers.registry.build(name, available={}, options=options)
 
 
-def _run(rule, trace, shape, wrap=lambda f: f):
+def _run(rule, trace, shape, wrap=lambda f: f, dtype=tf.float32):
   """λ after each step of a trace of violations, and the last state."""
   update = wrap(rule.update)
-  multiplier = rule.initial_multiplier(tf.fill(shape, 2.0))
+  start = tf.fill(shape, tf.constant(2.0, dtype))
+  multiplier = rule.initial_multiplier(start)
   state, path = rule.initial_state(multiplier), []
   for violation in trace:
-    c = tf.fill(shape, tf.constant(violation, tf.float32))
+    c = tf.fill(shape, tf.constant(violation, dtype))
     state, multiplier = update(state, c, c, multiplier)
     path.append(multiplier.numpy())
   return np.array(path), state
@@ -59,6 +60,16 @@ def test_state_has_the_multipliers_shape(name, shape):
   for before, after in zip(start, state, strict=True):
     assert before.shape == after.shape == shape
     assert before.dtype == after.dtype
+
+
+@pytest.mark.parametrize("name", _RULES)
+def test_all_is_of_the_multipliers_type(name):
+  trace = [2.0, 0.7, -0.1, -0.4, 0.2, 0.0]
+  rough, _ = _run(_build(name), trace, (3,))
+  exact, state = _run(_build(name), trace, (3,), dtype=tf.float64)
+  assert exact.dtype == np.float64
+  assert all(field.dtype == tf.float64 for field in state)
+  np.testing.assert_allclose(rough, exact, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", _RULES)

@@ -181,6 +181,25 @@ def test_precision_of_a_model_without_one_is_refused(monkeypatch):
     runs.validate(tiny.config(model="plain", precision="bfloat16"))
 
 
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"precision": "float16"}, "Unknown precision 'float16'"),
+    (
+      {"precision": "float64", "strategy": "tpu"},
+      "`precision` must be float32 or bfloat16 on a TPU; got 'float64'",
+    ),
+    (
+      {"model_option": ("precision=float64",)},
+      "`model_option` must leave the precision to `precision`",
+    ),
+  ],
+)
+def test_precision_that_a_run_cannot_have_is_refused(changes, message):
+  with pytest.raises(errors.UserError, match=message):
+    runs.validate(tiny.config(**changes))
+
+
 def test_model_option_reaches_the_model_and_wins():
   config = tiny.config(model_option=("latent_size=3",))
   assert build.build_model(config, (8, 8, 1)).latent_size == 3

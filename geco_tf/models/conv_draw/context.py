@@ -8,6 +8,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
+from geco_tf.models import networks
 from geco_tf.models.conv_draw import layers
 
 _SUMMARY_SIDE = 4  # Context images are summarised from maps of this side.
@@ -87,7 +88,7 @@ class Forecast(snt.Module):
     self._code = _mlp(sizes, activate_final=True, name="code")
     self._joint = _mlp([*sizes, num_clusters], name="joint")
     self._image_shape = image_shape
-    num_dims, dtype = math.prod(image_shape), layers.weight_dtype(dtype)
+    num_dims, dtype = math.prod(image_shape), networks.weight_dtype(dtype)
     initializer = snt.initializers.RandomNormal(stddev=0.02)
     self._mean = tf.Variable(tf.zeros([num_dims], dtype), name="mean")
     self._offsets = tf.Variable(

@@ -8,10 +8,7 @@ from collections.abc import Mapping, Sequence
 import sonnet as snt
 import tensorflow as tf
 
-
-def weight_dtype(dtype: tf.DType) -> tf.DType:
-  """The type of weights and of all that is not a convolution."""
-  return tf.float64 if dtype == tf.float64 else tf.float32
+from geco_tf.models import networks
 
 
 def kernel(
@@ -26,7 +23,9 @@ def kernel(
   initializer = snt.initializers.TruncatedNormal(
     stddev=spread / math.sqrt(fan_in)
   )
-  return tf.Variable(initializer(shape, weight_dtype(dtype)), name=name)
+  return tf.Variable(
+    initializer(shape, networks.weight_dtype(dtype)), name=name
+  )
 
 
 class Conv(snt.Module):
@@ -50,7 +49,7 @@ class Conv(snt.Module):
     self._stride = stride
     self.kernel = kernel(shape, fan_in, "kernel", dtype=dtype, spread=spread)
     self.bias = tf.Variable(
-      tf.zeros([out_channels], weight_dtype(dtype)), name="bias"
+      tf.zeros([out_channels], networks.weight_dtype(dtype)), name="bias"
     )
 
   def __call__(self, maps: tf.Tensor) -> tf.Tensor:
@@ -93,7 +92,9 @@ class Core(snt.Module):
     }
     # Cells remember, to begin with.
     self.bias = tf.Variable(
-      tf.repeat(tf.constant([0, 1, 0, 0], weight_dtype(dtype)), hidden_size),
+      tf.repeat(
+        tf.constant([0, 1, 0, 0], networks.weight_dtype(dtype)), hidden_size
+      ),
       name="bias",
     )
 

@@ -18,7 +18,6 @@ from geco_tf.models.conv_draw import context as context_lib
 from geco_tf.models.conv_draw import convolutions, layers, paths
 
 FORMS = ("gqn", "error_feedback")
-PRECISIONS = ("float32", "bfloat16", "float64")
 _LARGEST_FOURIER_SIDE = 8
 
 
@@ -159,7 +158,7 @@ class ConvDraw(snt.Module):
       stride=stride,
     )
     _check_choice("form", form, FORMS)
-    _check_choice("precision", precision, PRECISIONS)
+    networks.check_precision(precision)
     if not isinstance(num_clusters, int) or num_clusters < 0:
       raise errors.UserError(
         f"`num_clusters` must be a whole number, 0 or more; got "
@@ -185,7 +184,7 @@ class ConvDraw(snt.Module):
     self._num_cores = 1 if share_cores else num_steps
     self.num_clusters = num_clusters
     self._compute_dtype = tf.as_dtype(precision)
-    self._dtype = layers.weight_dtype(self._compute_dtype)
+    self._dtype = networks.weight_dtype(self._compute_dtype)
     self._algorithm = _fastest(maps_side, kernel_size, self._compute_dtype)
     self._make_cores(kernel_size)
     self._make_heads(kernel_size)
