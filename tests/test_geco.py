@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import geco_tf
+from geco_tf import errors
 from geco_tf.theory import linear_vae
 from tests import geco_test_problems as problems
 
@@ -189,6 +190,14 @@ def test_weighted_mean_leaves_absent_entries_alone():
   geco.update(_values(geco, [[0.0, 0.0, 7.0]], [[0.0, 0.0, 1.0]]))
   averages = geco.moving_averages["given"].numpy()
   np.testing.assert_allclose(averages, [2.0, 4.0, 7.0])
+
+
+def test_weights_of_another_shape_than_the_violations_are_refused():
+  geco = geco_tf.GECO([Given(size=2)])
+  with pytest.raises(
+    errors.UserError, match=r"must have weights of .*\(2, 1\)"
+  ):
+    _values(geco, [[1.0, 2.0], [3.0, 6.0]], [[1.0], [3.0]])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -88,7 +88,7 @@ class Constraint(abc.ABC):
 
     Raises:
       UserError: if what the constraint needs is not offered, or its violations
-        are not [B] or [B, K].
+        or weights are not [B] or [B, K].
     """
     for key in self.required_context():
       if context.get(key) is None:
@@ -100,11 +100,14 @@ class Constraint(abc.ABC):
     shape = tf.TensorShape([_batch_size(targets)]).concatenate(
       [] if self.size is None else [self.size]
     )
-    if not value.violation.shape.is_compatible_with(shape):
-      raise errors.UserError(
-        f"The constraint {self.name!r} of size {self.size} must have "
-        f"violations of shape {shape}; got {value.violation.shape}."
-      )
+    parts = {"violations": value.violation, "weights": value.weight}
+    for what, part in parts.items():
+      found = tf.TensorShape(None if part is None else part.shape)
+      if not found.is_compatible_with(shape):
+        raise errors.UserError(
+          f"The constraint {self.name!r} of size {self.size} must have "
+          f"{what} of shape {shape}; got {found}."
+        )
     return value
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
