@@ -10,7 +10,6 @@ Symbols:
   B, K batch size; entries of a vector constraint.
 """
 
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -255,6 +254,8 @@ class _Dual(tf.Module):
   def lagrangian(self, value: constraints_lib.ConstraintValue) -> tf.Tensor:
     """Σ λC + penalty(C), C = Ĉ + stop_gradient(C_ma − Ĉ)."""
     sums = _batch_sums(value, self._dtype)
+    if value.shared_weight is not None:
+      sums = sums._replace(weight=tf.cast(value.shared_weight, self._dtype))
     mean = sums.mean
     moving_average = tf.stop_gradient(
       tf.where(sums.weight > 0, self._average(mean), mean)
@@ -398,8 +399,8 @@ def _state_variable(value: tf.Tensor, name: str) -> tf.Variable:
 
 def _where(condition: tf.Tensor, one: Any, other: Any) -> Any:
   """tf.where of each field of a rule's state."""
-  choose = functools.partial(tf.where, condition)
-  return tf.nest.map_structure(choose, one, other)
+  pairs = zip(one, other, strict=True)
+  return type(other)(*(tf.where(condition, a, b) for a, b in pairs))
 
 
 def _is_finite(sums: _BatchSums) -> tf.Tensor:
@@ -455,4 +456,4 @@ def _scalars(**entries: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _mean(entry: tf.Tensor) -> tf.Tensor:
-  return tf.reduce_mean(entry) if entry.shape.rank else entry
+  return entry if entry.shape.rank == 0 else tf.reduce_mean(entry)

@@ -29,6 +29,9 @@ class ConstraintValue(NamedTuple):
   weight: tf.Tensor | None  # [B, K] ≥ 0, the share of each example; None is 1.
   bound: tf.Tensor  # [K] > 0, the size of the tolerance in C's units.
   initial_multiplier: tf.Tensor  # [K] > 0, the natural λ to start from.
+  # [K], Σ w over all replicas by their number, where a constraint knows it: the
+  # loss divides this replica's Σ w C by it. None is this one's own Σ w.
+  shared_weight: tf.Tensor | None = None
 
 
 class Constraint(abc.ABC):
@@ -69,6 +72,10 @@ class Constraint(abc.ABC):
   def required_context(self) -> tuple[str, ...]:
     """The keywords that the constraint cannot do without."""
     return required_context(self.__call__)
+
+  def reads(self, key: str) -> bool:
+    """Whether the constraint names this keyword of the context."""
+    return key in {p.name for p in _context_parameters(self.__call__)}
 
   def evaluate(
     self,
@@ -232,7 +239,7 @@ def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
   Raises:
     UserError: if one is no tensor, as the several outputs of a model are not,
-      or their shapes differ.
+      or their shapes or types differ.
   """
   targets = _as_tensor("targets", targets)
   reconstruction = _as_tensor("reconstruction", reconstruction)
@@ -240,6 +247,11 @@ def as_pair(targets: Any, reconstruction: Any) -> tuple[tf.Tensor, tf.Tensor]:
     raise errors.UserError(
       f"`reconstruction` must have the shape of `targets`, "
       f"{targets.shape}; got {reconstruction.shape}."
+    )
+  if targets.dtype != reconstruction.dtype:
+    raise errors.UserError(
+      f"`reconstruction` must have the type of `targets`, "
+      f"{targets.dtype.name}; got {reconstruction.dtype.name}."
     )
   return targets, reconstruction
 

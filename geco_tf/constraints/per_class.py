@@ -60,6 +60,7 @@ class PerClass(base.Constraint):
     reconstruction: tf.Tensor,
     *,
     labels: tf.Tensor,
+    all_labels: tf.Tensor | None = None,
     **context: Any,
   ) -> base.ConstraintValue:
     """The constraint on one batch.
@@ -68,6 +69,9 @@ class PerClass(base.Constraint):
       targets: [B, ...].
       reconstruction: [B, ...], g(z).
       labels: of the targets, [B], whole numbers from 0 to K − 1.
+      all_labels: those of all replicas, [n B], where n share a batch: the
+        gradient is then that of the whole batch's mean. Not used where the
+        inner constraint has weights of its own.
       **context: what the inner constraint names.
 
     Returns:
@@ -81,9 +85,13 @@ class PerClass(base.Constraint):
       targets, reconstruction, {**context, "labels": labels}
     )
     violation = value.violation
-    weight = tf.one_hot(labels, self.num_classes, dtype=violation.dtype)
+    weight, shared_weight = self._one_hot(labels, violation.dtype), None
     if value.weight is not None:
       weight *= tf.cast(value.weight, violation.dtype)[:, tf.newaxis]
+    elif all_labels is not None:
+      num_replicas = tf.shape(all_labels)[0] / tf.shape(labels)[0]
+      counts = tf.reduce_sum(self._one_hot(all_labels, violation.dtype), axis=0)
+      shared_weight = counts / tf.cast(num_replicas, violation.dtype)
     return base.ConstraintValue(
       violation=tf.repeat(violation[:, tf.newaxis], self.num_classes, axis=1),
       weight=weight,
@@ -91,7 +99,11 @@ class PerClass(base.Constraint):
       initial_multiplier=tf.fill(
         [self.num_classes], value.initial_multiplier / self.num_classes
       ),
+      shared_weight=shared_weight,
     )
+
+  def _one_hot(self, labels: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tf.one_hot(labels, self.num_classes, dtype=dtype)
 
   def level(self, mean: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
     return self.constraint.level(mean, bound)

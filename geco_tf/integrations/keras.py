@@ -121,7 +121,8 @@ class Constrained(keras.Model):
   def train_step(self, data: Any) -> dict[str, Any]:
     with tf.GradientTape() as tape:
       batch = self._evaluate_batch(data, training=True)
-      loss = self.geco.lagrangian(batch.objective, batch.values)
+      values = _with_shared_weights(batch.values, batch.size)
+      loss = self.geco.lagrangian(batch.objective, values)
       scaled_loss = self.optimizer.scale_loss(loss)
     weights = self.trainable_weights
     gradients = self._ready_to_add(
@@ -423,6 +424,30 @@ class _ConstraintMean(keras.metrics.Metric):
       **_entries(f"{prefix}/constraint", mean),
       f"{prefix}/satisfied": tf.cast(all_satisfied, tf.float32),
     }
+
+
+def _with_shared_weights(
+  values: dict[str, constraints_lib.ConstraintValue], batch_size: tf.Tensor
+) -> dict[str, constraints_lib.ConstraintValue]:
+  """In a replica: the values, with Σ w as a share of all replicas' Σ w."""
+  replicas = tf.distribute.get_replica_context()
+  weights = {
+    name: tf.stop_gradient(tf.reduce_sum(value.weight, axis=0))
+    for name, value in values.items()
+    if value.weight is not None
+  }
+  if not weights or replicas.num_replicas_in_sync == 1:
+    return values
+  size = tf.cast(batch_size, tf.float32)
+  totals, total_size = replicas.all_reduce(
+    tf.distribute.ReduceOp.SUM, (weights, size)
+  )
+  share = tf.math.divide_no_nan(size, total_size)
+  shared = {n: tf.cast(share, t.dtype) * t for n, t in totals.items()}
+  return {
+    name: value._replace(shared_weight=shared.get(name))
+    for name, value in values.items()
+  }
 
 
 def _weighted_sums(

@@ -41,6 +41,11 @@ class Objective(tf.Module, abc.ABC):
       A `Loss`.
     """
 
+  def reads(self, key: str) -> bool:
+    """Whether `loss` makes use of this keyword of the context."""
+    del key
+    return False
+
   def initialize(self, statistics: Any) -> None:
     """Starts state from the first global batch; nothing by default.
 

@@ -45,6 +45,9 @@ class Constrained(base.Objective):
     cost = self.cost_per_example(images, outputs)
     return base.Loss(self.geco.lagrangian(cost, values), values)
 
+  def reads(self, key: str) -> bool:
+    return any(c.reads(key) for c in self.geco.constraints.values())
+
   @abc.abstractmethod
   def cost_per_example(
     self, images: tf.Tensor, outputs: outputs_lib.VAEOutputs

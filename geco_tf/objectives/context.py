@@ -5,13 +5,19 @@
 from typing import Any
 
 import sonnet as snt
+import tensorflow as tf
 
 from geco_tf.data.batch import Batch
 from geco_tf.models import conditional, noise
 
 
 def constraint_context(
-  model: snt.Module, batch: Batch, seed: noise.Seed, *, has_labels: bool
+  model: snt.Module,
+  batch: Batch,
+  seed: noise.Seed,
+  *,
+  has_labels: bool,
+  all_labels: tf.Tensor | None = None,
 ) -> dict[str, Any]:
   """What constraints may ask for beside what the model returned.
 
@@ -20,12 +26,15 @@ def constraint_context(
     batch: gives labels, and the decoder's context.
     seed: of the step; constraints' noise is independent of the model's.
     has_labels: whether the batch's labels mean anything.
+    all_labels: those of the batches of all replicas, where there are several.
 
   Returns:
-    `labels` [B] or None, `decoder`, and `noise`: shape → standard normals.
+    `labels` [B] or None, `all_labels` [n B] or None, `decoder`, and `noise`:
+    shape → standard normals.
   """
   return {
     "labels": batch.labels if has_labels else None,
+    "all_labels": all_labels,
     "decoder": conditional.decoder(model, batch.context),
     "noise": lambda shape: noise.normal(shape, noise.fold_in(seed, 1)),
   }

@@ -165,9 +165,17 @@ def validate(config: Config) -> Config:
     raise errors.UserError(
       "`precision` must be float32 or bfloat16 on a TPU; got 'float64'."
     )
-  if "precision" in specs.parse_options(config.model_option):
+  if config.precision == "float64" and not objectives.registry.takes(
+    config.objective, "dtype"
+  ):
     raise errors.UserError(
-      "`model_option` must leave the precision to `precision`, which data and "
+      "`precision` must not be float64 for an objective without the argument "
+      f"`dtype`; {config.objective!r} has none."
+    )
+  model_options = specs.parse_options(config.model_option)
+  if model_options.get("precision") == "float64":
+    raise errors.UserError(
+      "`model_option` must leave float64 to `precision`, which data and "
       "objective are told too."
     )
   _check_ranges(config)

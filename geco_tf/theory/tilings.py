@@ -255,10 +255,10 @@ def latent_plane(
     )
   prior = getattr(model, "prior", None)
   if prior is None:
-    prior = tfd.MultivariateNormalDiag(tf.zeros([2]))
+    prior = tfd.MultivariateNormalDiag(tf.zeros([2], posterior.dtype))
   return plane(
     _pairwise_log_prob(model, images, posterior),
-    prior.log_prob,
+    lambda latents: prior.log_prob(tf.cast(latents, prior.dtype)),
     block_size=max(1, _PAIRS_PER_BLOCK // len(images)),
     extent=extent,
     resolution=resolution,
@@ -270,7 +270,9 @@ def _pairwise_log_prob(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
   """The function latents [S, 2] → ln q(z_s|x_i) [S, n]."""
   if not hasattr(model, "pairwise_log_prob"):
-    return lambda latents: posterior.log_prob(latents[:, tf.newaxis])
+    return lambda latents: posterior.log_prob(
+      tf.cast(latents, posterior.dtype)[:, tf.newaxis]
+    )
   features = model.posterior_features(images)
   return lambda latents: model.pairwise_log_prob(latents, features)
 

@@ -40,6 +40,7 @@ def forward(
   *,
   seed: noise.Seed,
   has_labels: bool,
+  all_labels: tf.Tensor | None = None,
 ) -> Forward:
   """The forward pass of model and objective; no state changes.
 
@@ -49,12 +50,15 @@ def forward(
     batch: of this replica.
     seed: of the step.
     has_labels: whether the batch's labels mean anything.
+    all_labels: [n B], of all replicas' batches, where there are several.
   """
   outputs = models.call(model, batch.images, batch.context, seed=seed)
   loss, statistics = objective.loss(
     batch.images,
     outputs,
-    **objectives.constraint_context(model, batch, seed, has_labels=has_labels),
+    **objectives.constraint_context(
+      model, batch, seed, has_labels=has_labels, all_labels=all_labels
+    ),
   )
   total = loss
   if outputs.auxiliary_loss is not None:
@@ -105,6 +109,11 @@ class TrainStep:
     self._gradient_clip = gradient_clip
     self._weight_average = weight_average
     self._has_labels = has_labels
+    self._gathers_labels = (
+      has_labels
+      and strategy.num_replicas_in_sync > 1
+      and objective.reads("all_labels")
+    )
     self.variables = trainable_variables(model, objective)
     # A TPU's `strategy.run` compiles whatever it is given.
     xla = xla and not isinstance(strategy, tf.distribute.TPUStrategy)
@@ -148,11 +157,15 @@ class TrainStep:
   def _step(self, batch: Batch, step: tf.Tensor) -> tf.Tensor:
     """One update, in a replica context; returns [M], equal on all."""
     replicas = tf.distribute.get_replica_context()
+    all_labels = None
+    if self._gathers_labels:
+      all_labels = replicas.all_gather(batch.labels, axis=0)
     result = self._gradients(
       batch,
       step,
       tf.convert_to_tensor(replicas.replica_id_in_sync_group),
       replicas.num_replicas_in_sync,
+      all_labels,
     )
     mean = tf.distribute.ReduceOp.MEAN
     *gradients, means = replicas.all_reduce(
@@ -181,6 +194,7 @@ class TrainStep:
     step: tf.Tensor,
     replica_id: tf.Tensor,
     num_replicas: int,
+    all_labels: tf.Tensor | None,
   ) -> _Gradients:
     seed = noise.ReplicaSeed(
       tf.stack([self._seed, tf.cast(step, tf.int32)]), replica_id, num_replicas
@@ -193,6 +207,7 @@ class TrainStep:
         batch,
         seed=seed,
         has_labels=self._has_labels,
+        all_labels=all_labels,
       )
     gradients = tape.gradient(
       total,

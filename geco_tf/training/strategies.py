@@ -223,7 +223,7 @@ class Workers:
     if self.count == 1:
       return
     for variable in variables:
-      # All that state is made of fits: float32, counts, truths.
+      # All that state is made of fits: floats, counts, truths.
       value = tf.cast(variable.read_value(), tf.float64)
       value = self._sum(value if self.is_chief else tf.zeros_like(value))
       variable.assign(tf.cast(value, variable.dtype))

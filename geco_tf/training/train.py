@@ -14,7 +14,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from geco_tf import data as data_lib
-from geco_tf import errors, evaluation, objectives
+from geco_tf import errors, evaluation, models, objectives
 from geco_tf.data import pipeline
 from geco_tf.data.batch import Batch
 from geco_tf.evaluation import doctor
@@ -170,6 +170,7 @@ class _Run:
       if model is None:
         model = build.build_model(config, *shapes)
       _check_scope(model, strategy)
+      _check_dtype(model, config.precision)
       self.model = model
       self.objective = build.build_objective(config, source)
       variables = step.trainable_variables(self.model, self.objective)
@@ -469,6 +470,17 @@ def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
     raise errors.UserError(
       "`model` must be made, and called once, under the scope of the strategy "
       "that `training.strategies.make` returns."
+    )
+
+
+def _check_dtype(model: snt.Module, precision: str) -> None:
+  wanted = models.networks.weight_dtype(precision)
+  found = {v.dtype for v in model.trainable_variables}
+  if wanted not in found:
+    names = " and ".join(sorted(dtype.name for dtype in found))
+    raise errors.UserError(
+      f"`model` must have weights of type {wanted.name} for the precision "
+      f"{precision}; they are {names}."
     )
 
 

@@ -77,6 +77,15 @@ def _after_steps(
     variables = step.trainable_variables(model, objective)
     optimizer = optimizers.adam(optimizers.WarmupThenDecay(1e-3, 10))
     optimizer.build(variables)
+    has_labels = source.train.labels is not None
+    first = step.forward(
+      model,
+      objective,
+      next(iter(pipeline.training_batches(source.train, 8, seed=0))),
+      seed=tf.zeros([2], tf.int32),
+      has_labels=has_labels,
+    )
+    objective.initialize(first.statistics)
   before = [v.numpy() for v in variables]
   train_step = step.TrainStep(
     strategy,
@@ -85,7 +94,7 @@ def _after_steps(
     optimizer,
     seed=0,
     xla=xla,
-    has_labels=source.train.labels is not None,
+    has_labels=has_labels,
   )
   batches = pipeline.distributed_training_batches(
     strategy, source.train, 8, seed=0
@@ -201,6 +210,26 @@ def test_float64_step_of_every_model(variant, xla):
 @pytest.mark.parametrize("constraint", [*_SPECS, *_MADE])
 def test_float64_step_of_every_constraint(constraint):
   _check_float64("vae_nvp", "geco", constraint)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constraint", [*_SPECS, *_MADE])
+def test_two_replicas_step_as_one(constraint):
+  """In float64, to the float32 that rows of metrics are."""
+  one, two = (
+    _after_steps(
+      "vae_nvp",
+      "geco",
+      constraint,
+      strategy=strategy,
+      precision="float64",
+      xla=False,
+    )[0]
+    for strategy in (strategies.make("one"), two_devices.strategy())
+  )
+  assert one.keys() == two.keys()
+  for name, values in one.items():
+    np.testing.assert_allclose(two[name], values, rtol=3e-7, err_msg=name)
 
 
 def test_bfloat16_computes_networks_in_it_and_all_else_in_float32():

@@ -58,6 +58,31 @@ def test_equal_classes_and_multipliers_make_the_plain_lagrangian():
   np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
+def test_parts_that_know_all_labels_add_up_to_the_whole():
+  """Gradients of the parts' losses; half of the classes are in one part."""
+  geco = geco_tf.GECO(_per_class())
+  x, g = _images()
+  geco.initialize(geco.constraint_values(x, g, labels=_LABELS))
+
+  def gradient(part, **context):
+    reconstruction = tf.constant(g)
+    with tf.GradientTape() as tape:
+      tape.watch(reconstruction)
+      values = geco.constraint_values(
+        x[part], reconstruction[part], labels=_LABELS[part], **context
+      )
+      loss = geco.lagrangian(tf.zeros([1]), values)
+    return tape.gradient(loss, reconstruction).numpy()
+
+  # Unequal parts, whose gradients weigh by their shares of the examples.
+  one, two = (
+    gradient(part, all_labels=_LABELS) for part in (slice(2), slice(2, 6))
+  )
+  np.testing.assert_allclose(
+    one / 3.0 + two * 2.0 / 3.0, gradient(slice(6)), rtol=1e-5, atol=1e-7
+  )
+
+
 def test_a_vast_error_of_another_class_does_not_spread():
   x, g = _images()
   g[0] = np.nan  # Of class 3.

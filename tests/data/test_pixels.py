@@ -36,6 +36,21 @@ def test_quantized_bytes_keep_their_high_bits(bit_depth):
   )
 
 
+def test_images_and_context_are_shown_in_the_type_asked_for():
+  rough = data.load("digits", task="sum")
+  exact = data.as_dtype(rough, tf.float64)
+  assert exact.context_shape == rough.context_shape
+  assert data.fingerprint(exact) == data.fingerprint(rough)
+  one, other = (
+    next(iter(data.evaluation_batches(source.test, 8).batches))
+    for source in (exact, rough)
+  )
+  assert one.images.dtype == one.context.dtype == tf.float64
+  for here, there in zip(one, other, strict=True):
+    if there is not None:
+      np.testing.assert_array_equal(here, there)
+
+
 def test_options_that_are_off_change_nothing():
   source = _source()
   assert pixels.degrade(source) is source

@@ -29,6 +29,7 @@ def _config(**changes):
 
 _MODELS = {
   "vae_nvp": {"posterior": "nvp"},
+  "vae_per_class": {"kappa": None, "constraint": ("re:0.2,per=class",)},
   "conv_draw": {
     "model": "conv_draw",
     "draw_steps": 2,

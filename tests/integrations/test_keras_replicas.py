@@ -5,8 +5,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from geco_tf import errors
+from geco_tf import constraints, errors
 from tests.distribution import two_devices
 from tests.integrations import problems
 
@@ -52,6 +53,35 @@ def test_two_devices_go_the_way_of_one(mirrored):
   there = problems.state(alone).values()
   for (name, here), other in zip(state.items(), there, strict=True):
     np.testing.assert_allclose(here, other, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+class _Groups(constraints.Constraint):
+  """The error within each of two groups, as inputs tell them apart."""
+
+  name, size = "groups", 2
+
+  def __call__(self, targets, reconstruction, *, inputs):
+    error = tf.reduce_sum((targets - reconstruction) ** 2, axis=1)
+    # The second group is rare: many parts of a batch have none of it.
+    is_rare = inputs[:, 0] > 1.0
+    return constraints.ConstraintValue(
+      violation=tf.repeat(error[:, tf.newaxis] - 0.5, 2, axis=1),
+      weight=tf.one_hot(tf.cast(is_rare, tf.int32), 2),
+      bound=tf.fill([2], 0.5),
+      initial_multiplier=tf.ones([2]),
+    )
+
+
+def test_weighted_constraint_goes_the_way_of_one(strategy):
+  with strategy.scope():
+    shared = problems.model(_sgd(), constraints=[_Groups()])
+    history = problems.fit(shared).history
+  alone = problems.model(_sgd(), constraints=[_Groups()])
+  expected = problems.fit(alone).history
+  for name, values in expected.items():
+    np.testing.assert_allclose(
+      history[name], values, rtol=2e-5, atol=1e-5, err_msg=name
+    )
 
 
 def test_state_is_equal_on_both_devices(mirrored, strategy):

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from geco_tf import errors, models, runs
+from geco_tf import errors, models, objectives, runs
 from geco_tf.runs import build
 from tests.training import tiny
 
@@ -181,6 +181,16 @@ def test_precision_of_a_model_without_one_is_refused(monkeypatch):
     runs.validate(tiny.config(model="plain", precision="bfloat16"))
 
 
+def test_float64_of_an_objective_without_a_type_is_refused(monkeypatch):
+  builders = dict(objectives.registry._builders)
+  monkeypatch.setattr(objectives.registry, "_builders", builders)
+  objectives.register("plain", lambda: None)
+  config = tiny.config(objective="plain", kappa=None)
+  runs.validate(config)
+  with pytest.raises(errors.UserError, match="without the argument `dtype`"):
+    runs.validate(config.replace(precision="float64"))
+
+
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
@@ -191,7 +201,7 @@ def test_precision_of_a_model_without_one_is_refused(monkeypatch):
     ),
     (
       {"model_option": ("precision=float64",)},
-      "`model_option` must leave the precision to `precision`",
+      "`model_option` must leave float64 to `precision`",
     ),
   ],
 )

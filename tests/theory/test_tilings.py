@@ -225,6 +225,24 @@ def test_package_models_are_seen_through_their_fast_path(posterior):
     np.testing.assert_allclose(field, other, rtol=1e-4, atol=1e-5)
 
 
+def test_model_in_float64_has_the_plane_of_its_weights():
+  rough, exact = (
+    models.VAE((8, 8, 1), 2, channels=2, hidden_size=8, precision=precision)
+    for precision in ("float32", "float64")
+  )
+  images = tf.random.stateless_uniform([5, 8, 8, 1], [1, 2])
+  for model in (rough, exact):
+    model(images, seed=tf.constant([3, 4]))
+  for one, other in zip(rough.variables, exact.variables, strict=True):
+    other.assign(tf.cast(one, tf.float64))
+  for field, other in zip(
+    tilings.latent_plane(exact, images, resolution=8),
+    tilings.latent_plane(rough, images, resolution=8),
+    strict=True,
+  ):
+    np.testing.assert_allclose(field, other, rtol=1e-4, atol=1e-5)
+
+
 def test_blocks_do_not_change_the_plane(monkeypatch):
   means = np.random.RandomState(0).normal(size=[3, 2])
   whole = _plane(means, 0.5, resolution=10)
