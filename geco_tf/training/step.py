@@ -159,7 +159,7 @@ class TrainStep:
     replicas = tf.distribute.get_replica_context()
     all_labels = None
     if self._gathers_labels:
-      all_labels = replicas.all_gather(batch.labels, axis=0)
+      all_labels = _gathered(batch.labels)
     result = self._gradients(
       batch,
       step,
@@ -230,6 +230,21 @@ class TrainStep:
     scale = tf.where(is_finite, scale, 0.0)
     safe = [tf.math.multiply_no_nan(g, scale) for g in gradients]
     return safe, tf.cast(~is_finite, tf.float32)
+
+
+def _gathered(labels: tf.Tensor) -> tf.Tensor:
+  """In a replica: the labels [B] of all n replicas, [n B].
+
+  By a sum, as TensorFlow's all_gather fails where each of several workers has
+  one device. Labels are exact in float32, of which all other sums are.
+  """
+  replicas = tf.distribute.get_replica_context()
+  place = tf.one_hot(
+    replicas.replica_id_in_sync_group, replicas.num_replicas_in_sync
+  )
+  mine = place[:, tf.newaxis] * tf.cast(labels, tf.float32)
+  total = replicas.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+  return tf.cast(tf.reshape(total, [-1]), labels.dtype)
 
 
 def _is_alone(strategy: tf.distribute.Strategy) -> bool:
