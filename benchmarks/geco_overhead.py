@@ -18,7 +18,7 @@ try:
 except ImportError:
   torch_training = None
 
-_ROUNDS, _STEPS = 60, 20
+_ROUNDS, _STEPS = 150, 20
 _RATE = 1e-6  # Of cooper's λ; no time depends on it.
 
 
