@@ -74,7 +74,7 @@ class Constraint(abc.ABC):
     return required_context(self.__call__)
 
   def reads(self, key: str) -> bool:
-    """Whether the constraint names this keyword of the context."""
+    """Whether the constraint, or one inside it, names this context keyword."""
     return key in {p.name for p in _context_parameters(self.__call__)}
 
   def evaluate(

@@ -432,7 +432,7 @@ def _with_shared_weights(
   """In a replica: the values, with Σ w as a share of all replicas' Σ w."""
   replicas = tf.distribute.get_replica_context()
   weights = {
-    name: tf.stop_gradient(tf.reduce_sum(value.weight, axis=0))
+    name: tf.stop_gradient(_weighted_sums(value)[1])
     for name, value in values.items()
     if value.weight is not None
   }
@@ -443,7 +443,7 @@ def _with_shared_weights(
     tf.distribute.ReduceOp.SUM, (weights, size)
   )
   share = tf.math.divide_no_nan(size, total_size)
-  shared = {n: tf.cast(share, t.dtype) * t for n, t in totals.items()}
+  shared = {name: share * total for name, total in totals.items()}
   return {
     name: value._replace(shared_weight=shared.get(name))
     for name, value in values.items()

@@ -29,12 +29,12 @@ def constraint_context(
     all_labels: those of the batches of all replicas, where there are several.
 
   Returns:
-    `labels` [B] or None, `all_labels` [n B] or None, `decoder`, and `noise`:
-    shape → standard normals.
+    `labels` [B] or None, `decoder`, `noise`: shape → standard normals, and
+    `all_labels` [n B] where they are given.
   """
-  return {
+  context = {} if all_labels is None else {"all_labels": all_labels}
+  return context | {
     "labels": batch.labels if has_labels else None,
-    "all_labels": all_labels,
     "decoder": conditional.decoder(model, batch.context),
     "noise": lambda shape: noise.normal(shape, noise.fold_in(seed, 1)),
   }

@@ -188,7 +188,13 @@ def build_objective(
     available["update_rule"] = build_update_rules(
       config, [c.name for c in built]
     )
-  return objectives.registry.build(config.objective, available=available)
+  objective = objectives.registry.build(config.objective, available=available)
+  if not isinstance(objective, objectives.Objective):
+    raise errors.UserError(
+      f"The builder of the objective {config.objective!r} must return a "
+      f"`geco_tf.objectives.Objective`; got {type(objective).__name__}."
+    )
+  return objective
 
 
 def _values(config: Config) -> dict[str, Any]:

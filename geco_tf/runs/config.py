@@ -172,8 +172,8 @@ def validate(config: Config) -> Config:
       "`precision` must not be float64 for an objective without the argument "
       f"`dtype`; {config.objective!r} has none."
     )
-  model_options = specs.parse_options(config.model_option)
-  if model_options.get("precision") == "float64":
+  own = specs.parse_options(config.model_option).get("precision")
+  if own is not None and "float64" in (own, config.precision):
     raise errors.UserError(
       "`model_option` must leave float64 to `precision`, which data and "
       "objective are told too."

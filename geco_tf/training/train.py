@@ -476,7 +476,7 @@ def _check_scope(model: snt.Module, strategy: tf.distribute.Strategy) -> None:
 def _check_dtype(model: snt.Module, precision: str) -> None:
   wanted = models.networks.weight_dtype(precision)
   found = {v.dtype for v in model.trainable_variables}
-  if wanted not in found:
+  if found != {wanted}:
     names = " and ".join(sorted(dtype.name for dtype in found))
     raise errors.UserError(
       f"`model` must have weights of type {wanted.name} for the precision "

@@ -60,21 +60,30 @@ class _Groups(constraints.Constraint):
 
   name, size = "groups", 2
 
+  def __init__(self, weight_dtype=tf.float32):
+    self._weight_dtype = weight_dtype
+
   def __call__(self, targets, reconstruction, *, inputs):
     error = tf.reduce_sum((targets - reconstruction) ** 2, axis=1)
     # The second group is rare: many parts of a batch have none of it.
     is_rare = inputs[:, 0] > 1.0
     return constraints.ConstraintValue(
       violation=tf.repeat(error[:, tf.newaxis] - 0.5, 2, axis=1),
-      weight=tf.one_hot(tf.cast(is_rare, tf.int32), 2),
+      weight=tf.cast(
+        tf.one_hot(tf.cast(is_rare, tf.int32), 2), self._weight_dtype
+      ),
       bound=tf.fill([2], 0.5),
       initial_multiplier=tf.ones([2]),
     )
 
 
-def test_weighted_constraint_goes_the_way_of_one(strategy):
+@pytest.mark.parametrize(
+  "weight_dtype", [tf.float32, tf.bool, tf.int32, tf.float64], ids=str
+)
+def test_weighted_constraint_goes_the_way_of_one(strategy, weight_dtype):
   with strategy.scope():
-    shared = problems.model(_sgd(), constraints=[_Groups()])
+    groups = _Groups(weight_dtype)
+    shared = problems.model(_sgd(), constraints=[groups])
     history = problems.fit(shared).history
   alone = problems.model(_sgd(), constraints=[_Groups()])
   expected = problems.fit(alone).history

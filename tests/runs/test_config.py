@@ -203,6 +203,10 @@ def test_float64_of_an_objective_without_a_type_is_refused(monkeypatch):
       {"model_option": ("precision=float64",)},
       "`model_option` must leave float64 to `precision`",
     ),
+    (
+      {"precision": "float64", "model_option": ("precision=bfloat16",)},
+      "`model_option` must leave float64 to `precision`",
+    ),
   ],
 )
 def test_precision_that_a_run_cannot_have_is_refused(changes, message):
