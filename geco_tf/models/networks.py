@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutional encoder and decoder for small square images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -110,35 +110,38 @@ def weight_dtype(precision: str | tf.DType) -> tf.DType:
   return tf.float64 if precision == "float64" else tf.float32
 
 
-def _computed_in(
-  precision: str,
-  module: snt.Module,
-  function: Callable[[tf.Tensor], tf.Tensor],
-  inputs: tf.Tensor,
-) -> tf.Tensor:
-  """A function of a module in a precision; no variable becomes bfloat16.
+def _applied(precision: str, layer: snt.Module, inputs: tf.Tensor) -> tf.Tensor:
+  """A layer whose product is of a precision, and nothing else is.
+
+  The bias is added afterwards: its gradient is a sum over all pixels of a
+  batch, which a CPU adds up in the type that it finds, and in bfloat16 such a
+  sum stands still at 256 times its terms.
 
   Sonnet casts variables where they are read, by a global: calls in several
   threads must not overlap, and those of a `MirroredStrategy`'s replicas do not.
 
   Args:
     precision: one of PRECISIONS.
-    module: whose variables the function reads.
-    function: of the inputs.
+    layer: with a kernel and a bias `b`.
     inputs: [B, ...], floats.
 
   Returns:
-    What the function gives, in the type of the variables.
+    What the layer gives, in the type of its variables.
   """
-  of_weights = weight_dtype(precision)
-  inputs = tf.cast(inputs, of_weights)
-  if precision == of_weights.name:
-    return function(inputs)
-  if not _has_variables(module):
-    function(inputs[:1])  # Creates them, in the type of the inputs.
-  dtype = tf.as_dtype(precision)
-  with snt.custom_variable_getter(lambda variable: tf.cast(variable, dtype)):
-    return tf.cast(function(tf.cast(inputs, dtype)), of_weights)
+  inputs = tf.cast(inputs, weight_dtype(precision))
+  if precision != "bfloat16":
+    return layer(inputs)
+  if not _has_variables(layer):
+    layer(inputs[:1])  # Creates them, in the type of the inputs.
+  bias = layer.b
+
+  def read(variable: tf.Variable) -> tf.Tensor:
+    rough = tf.cast(variable, tf.bfloat16)
+    return tf.zeros_like(rough) if variable is bias else rough
+
+  with snt.custom_variable_getter(read):
+    product = layer(tf.cast(inputs, tf.bfloat16))
+  return tf.cast(product, bias.dtype) + bias
 
 
 def _has_variables(module: snt.Module) -> bool:
@@ -193,14 +196,12 @@ class ConvEncoder(snt.Module):
 
   def __call__(self, images: tf.Tensor) -> tf.Tensor:
     """Images [B, H, W, C], in [0, 1], to features [B, hidden_size]."""
-    return _computed_in(self._precision, self, self._features, images)
-
-  def _features(self, images: tf.Tensor) -> tf.Tensor:
     # Centred, because pixels in [0, 1] would drive every bias the same way.
-    maps = 2.0 * images - 1.0
+    maps = 2.0 * tf.cast(images, weight_dtype(self._precision)) - 1.0
     for conv in self._convs:
-      maps = tf.nn.elu(conv(maps))
-    return tf.nn.elu(self._dense(self._to_vector(maps)))
+      maps = tf.nn.elu(_applied(self._precision, conv, maps))
+    vector = self._to_vector(maps)
+    return tf.nn.elu(_applied(self._precision, self._dense, vector))
 
 
 class ConvDecoder(snt.Module):
@@ -267,15 +268,10 @@ class ConvDecoder(snt.Module):
 
   def __call__(self, latents: tf.Tensor) -> tf.Tensor:
     """Latents [B, d] to the mean images [B, H, W, C]."""
-    # Rounding the mean itself would lose more than rounding its logit.
-    return tf.sigmoid(
-      _computed_in(self._precision, self, self._logits, latents)
-    )
-
-  def _logits(self, latents: tf.Tensor) -> tf.Tensor:
-    hidden = tf.nn.elu(self._dense(latents))
-    maps = tf.nn.elu(self._to_maps(hidden))
+    hidden = tf.nn.elu(_applied(self._precision, self._dense, latents))
+    maps = tf.nn.elu(_applied(self._precision, self._to_maps, hidden))
     maps = tf.reshape(maps, [-1] + self._coarsest)
     for conv in self._convs[:-1]:
-      maps = tf.nn.elu(conv(maps))
-    return self._convs[-1](maps)
+      maps = tf.nn.elu(_applied(self._precision, conv, maps))
+    # Rounding the mean itself would lose more than rounding its logit.
+    return tf.sigmoid(_applied(self._precision, self._convs[-1], maps))
