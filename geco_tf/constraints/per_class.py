@@ -89,9 +89,10 @@ class PerClass(base.Constraint):
     if value.weight is not None:
       weight *= tf.cast(value.weight, violation.dtype)[:, tf.newaxis]
     elif all_labels is not None:
-      num_replicas = tf.shape(all_labels)[0] / tf.shape(labels)[0]
-      counts = tf.reduce_sum(self._one_hot(all_labels, tf.float64), axis=0)
-      shared_weight = tf.cast(counts / num_replicas, violation.dtype)
+      sizes = tf.stack([tf.shape(labels)[0], tf.shape(all_labels)[0]])
+      size, total_size = tf.unstack(tf.cast(sizes, violation.dtype))
+      counts = tf.reduce_sum(self._one_hot(all_labels, violation.dtype), axis=0)
+      shared_weight = counts * (size / total_size)
     return base.ConstraintValue(
       violation=tf.repeat(violation[:, tf.newaxis], self.num_classes, axis=1),
       weight=weight,

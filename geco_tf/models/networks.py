@@ -123,12 +123,11 @@ def _applied(precision: str, layer: snt.Module, inputs: tf.Tensor) -> tf.Tensor:
   Args:
     precision: one of PRECISIONS.
     layer: with a kernel and a bias `b`.
-    inputs: [B, ...], floats.
+    inputs: [B, ...], in the type of the weights.
 
   Returns:
-    What the layer gives, in the type of its variables.
+    What the layer gives, in that type.
   """
-  inputs = tf.cast(inputs, weight_dtype(precision))
   if precision != "bfloat16":
     return layer(inputs)
   if not _has_variables(layer):
@@ -268,6 +267,7 @@ class ConvDecoder(snt.Module):
 
   def __call__(self, latents: tf.Tensor) -> tf.Tensor:
     """Latents [B, d] to the mean images [B, H, W, C]."""
+    latents = tf.cast(latents, weight_dtype(self._precision))
     hidden = tf.nn.elu(_applied(self._precision, self._dense, latents))
     maps = tf.nn.elu(_applied(self._precision, self._to_maps, hidden))
     maps = tf.reshape(maps, [-1] + self._coarsest)

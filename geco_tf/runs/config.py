@@ -154,6 +154,14 @@ def validate(config: Config) -> Config:
   multipliers.registry[specs.parse_call(config.update_rule).name]
   if config.model == "vae":
     models.posteriors.registry[config.posterior]
+  _check_precision(config)
+  _check_ranges(config)
+  check_devices(config.strategy, config.virtual_devices, config.tpu)
+  _check_constraints(config)
+  return config
+
+
+def _check_precision(config: Config) -> None:
   if config.precision != "float32" and not models.registry.takes(
     config.model, "precision"
   ):
@@ -178,10 +186,6 @@ def validate(config: Config) -> Config:
       "`model_option` must leave float64 to `precision`, which data and "
       "objective are told too."
     )
-  _check_ranges(config)
-  check_devices(config.strategy, config.virtual_devices, config.tpu)
-  _check_constraints(config)
-  return config
 
 
 def check_devices(strategy: str, virtual_devices: int, tpu: str | None) -> None:

@@ -28,7 +28,7 @@ class Descent(optimizers.Averaged, keras.optimizers.SGD):
   "constraint",
   [
     ("re:0.2",),
-    # Eight examples a replica: most batches lack a class, and many parts do.
+    # Of ten classes the eight examples of a replica always lack some.
     ("re:0.2,per=class", "re:0.2,per=channel,name=channels"),
   ],
   ids=["scalar", "vector"],
